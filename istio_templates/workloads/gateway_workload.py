@@ -7,6 +7,7 @@ from istio_templates.facts import GatewayPods, GatewayPool, Manifest
 
 GATEWAY_ROLE = "tidegate-gateway"
 _CONFIG, _BUCKETS = "proxy.istio.io/config", "sidecar.istio.io/statsHistogramBuckets"
+_FLUSH = "sidecar.istio.io/statsFlushInterval"
 _LIMITS = """proxyStatsMatcher:
   inclusionRegexps:
   - ".*http_local_rate_limit.*"
@@ -14,6 +15,9 @@ _LIMITS = """proxyStatsMatcher:
 _STATS = f"{_LIMITS}  - '{names.COUNTED}'\n"
 _EDGES = f'{{"cluster.outbound": [{", ".join(map(str, names.LATENCY_EDGES))}]}}'
 """At which milliseconds Envoy divides the latency of versions: its own edges are few."""
+_COUNTS = {_CONFIG: _STATS, _BUCKETS: _EDGES, _FLUSH: "1s"}
+"""What lets pods count what versions answer. Envoy adds up latencies at each flush, by itself every five seconds: a
+slow version would be seen that much later than one that fails."""
 
 
 def gateway_workload(pool: GatewayPool) -> list[Manifest]:
@@ -32,12 +36,12 @@ def gateway_workload(pool: GatewayPool) -> list[Manifest]:
 
 def counts_versions(annotations: Mapping[str, object]) -> bool:
     """Tell whether pods with these annotations count what versions answer, as managed gateways do."""
-    return annotations.get(_CONFIG) == _STATS and annotations.get(_BUCKETS) == _EDGES
+    return annotations.items() >= _COUNTS.items()
 
 
 def without_counts(annotations: Mapping[str, str]) -> dict[str, str]:
     """Return the annotations of a managed gateway's pods as releases before the counts rendered them."""
-    rest = {name: text for name, text in annotations.items() if name != _BUCKETS}
+    rest = {name: text for name, text in annotations.items() if name not in _COUNTS}
     return {**rest, _CONFIG: _LIMITS}
 
 
@@ -69,8 +73,7 @@ def _deployment(pool: GatewayPool, pods: GatewayPods) -> Manifest:
                 "labels": {**dict(pool.selector), names.GATEWAY: pool.name, "sidecar.istio.io/inject": "true"},
                 "annotations": {
                     "inject.istio.io/templates": "gateway",
-                    _CONFIG: _STATS,
-                    _BUCKETS: _EDGES,
+                    **_COUNTS,
                 },
             },
             "spec": {

@@ -3,6 +3,7 @@ nowhere, and others sooner than their logs are counted.
 
 Both versions are read in the same way, in the clusters that gateway pods have of them. Counters are compared with those
 of the last look before a step, or of the first one at it: a manager that begins in the middle of one counts from there.
+A pod that answered then without a cluster had no request to it, and counts from none.
 """
 
 import asyncio
@@ -83,7 +84,8 @@ class _StepCounts:
     added: dict[str, ClusterCounts] = field(default_factory=dict)
 
     def take(self, source: Source, counts: ClusterCounts) -> None:
-        """Add what a source has counted since its last reading; the first one of a pod is where it begins."""
+        """Add what a source has counted since its last reading; the first one of a pod is where it begins, of a cluster
+        that it does not know yet too."""
         before, cluster = self.last.get(source), source[1]
         if before is not None:
             self.added[cluster] = summed(self.added.get(cluster, ClusterCounts()), increase(before, counts))
@@ -128,8 +130,9 @@ class GatewayCounts:
         now = self._clock.utc().timestamp()
         step = self._steps[asked.release] = self._begun(asked, now)
         for pod, counters in answers.items():
-            for cluster, counts in (counters or {}).items():
-                step.take((pod, cluster), counts)
+            if counters is not None:
+                for cluster in clusters:
+                    step.take((pod, cluster), counters.get(cluster, ClusterCounts()))
         return _statistics(asked, step, now)
 
     def _begun(self, asked: CountQuestion, now: float) -> _StepCounts:

@@ -22,6 +22,7 @@ from k8s_manager.kube.merge_patch import patch_between
 from k8s_manager.kube.store import Store
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.release.annotation.record_writer import RecordWriter
+from k8s_manager.release.decision.checks import IN_A_ROW
 from k8s_manager.release.decision.decision import ReleaseDecision, decide
 from k8s_manager.release.decision.observation import ReleaseAction, ReleaseObservation
 from k8s_manager.release.decision.state import ENDED, ReleasePhase, ReleaseReason, ReleaseState
@@ -44,6 +45,9 @@ QUIET, LONGEST = 0.1, 0.5
 """Seconds for which a look waits after a change of documents or replicas."""
 SHOWN_AGAIN = 15.0
 """Seconds after which a status shows the figures of a release that is otherwise the same."""
+YOUNG, SOONER = 10.0, 2.0
+"""For so many seconds a step is looked at so many times as often: a look that gateway pods did not answer, or a route
+that came to them late, then costs less than the pause between two."""
 AT_ONCE = 8
 PATIENCE = 4.0
 """Seconds in which requests and queries are read, or count as missing."""
@@ -108,7 +112,7 @@ class ReleaseLoop:
     async def once(self) -> float | None:
         """Make one pass; return when the next is due without an event. What an operator asks for does not wait for what
         is read."""
-        due = self._clock.now() + self._settings.release_every
+        began = self._clock.now()
         models = {place: live for place in self._targets if (live := self._model(place)) is not None}
         states = {place: state_of(rollout_in(live)) for place, live in models.items()}
         await self._hurry(models, states)
@@ -122,7 +126,14 @@ class ReleaseLoop:
         await self._records.write({at: record_of(state, self._targets[at].wanted) for at, state in after.items()})
         is_left = await self._externals.tidy(self._looked(after))
         moving = (*after.values(), *filter(None, states.values()))  # one that has ended says next what blocks it
-        return due if is_left or any(state.is_under_way for state in moving) else None
+        if not is_left and not any(state.is_under_way for state in moving):
+            return None
+        return began + self._settings.release_every / (SOONER if self._has_young(after.values()) else 1.0)
+
+    def _has_young(self, states: Iterable[ReleaseState]) -> bool:
+        """Tell whether a step has begun a short while ago, whose version has requests."""
+        now = self._clock.utc().timestamp()
+        return any(one.begun and one.is_under_way and now - one.since < YOUNG for one in states)
 
     async def _hurry(self, models: dict[ModelPlace, Manifest], states: dict[ModelPlace, ReleaseState | None]) -> None:
         """Write what follows from what operators ask for, and from documents, before anything is read."""
@@ -156,7 +167,8 @@ class ReleaseLoop:
         return [(self._targets[place], state) for place, state in states.items() if place in self._targets]
 
     async def _counted(self, states: Mapping[ModelPlace, ReleaseState | None]) -> Mapping[ModelPlace, ReleaseReadings]:
-        """Return what is known of the requests of all releases that are under way."""
+        """Return what is known of the requests of all releases that are under way. Gateway pods are asked of one that
+        is paused or waits too: its figures are shown, and what they add up to counts when it goes on."""
         found = [(self._targets[place], state) for place, state in states.items() if state and state.is_under_way]
         asked = [_question(target, state) for target, state in found]
         if not asked:
@@ -254,11 +266,13 @@ def _count(states: Mapping[ModelPlace, ReleaseState]) -> None:
 
 
 def _is_asked(target: ReleaseTarget, state: ReleaseState | None) -> bool:
-    """Tell whether an operator asks for something, or the document for another version, that was not looked at yet."""
+    """Tell whether an operator asks for something, or the document for another version, that was not looked at yet. A
+    release that begins so is looked at for the first time before its version has requests."""
     if state is None:
         return True
     is_handled = target.action is None or target.action.id == state.handled
-    return not is_handled or (state.is_under_way and target.wanted != state.version)
+    goes_by = state.version if state.is_under_way else state.stable
+    return not is_handled or (target.wanted != goes_by and state.block(target.wanted) is None)
 
 
 def _question(target: ReleaseTarget, state: ReleaseState) -> ReleaseQuestion:
@@ -286,10 +300,23 @@ def _floors(decisions: Mapping[ModelPlace, ReleaseDecision]) -> dict[VersionKey,
 
 
 def _steady(found: Manifest | None) -> Manifest:
-    """Return what of a release moves only when something happens: of its checks those that have decided for good."""
+    """Return what of a release moves only when something happens: of its checks those that have decided for good, and
+    readings in a row out of bounds, which the next look counts on."""
     moving = ("message", "checks", "since")
-    final = [check for check in (found or {}).get("checks") or () if isinstance(check, dict) and check.get("final")]
-    return {"final": final, **{name: value for name, value in (found or {}).items() if name not in moving}}
+    checks = [check for check in (found or {}).get("checks") or () if isinstance(check, dict)]
+    final = [check for check in checks if check.get("final")]
+    failures = [(check.get("name"), min(IN_A_ROW, count)) for check in checks if (count := _failures(check))]
+    return {
+        "final": final,
+        "failures": failures,
+        **{name: value for name, value in (found or {}).items() if name not in moving},
+    }
+
+
+def _failures(check: Manifest) -> int:
+    """Return how many readings in a row were out of bounds; 0 where others have written something else there."""
+    found = check.get("failures")
+    return found if isinstance(found, int) else 0
 
 
 def _is_same(one: Manifest, other: Manifest) -> bool:

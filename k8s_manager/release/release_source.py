@@ -1,11 +1,11 @@
 """Sources of a release: collectors and gateway pods, which count the requests of its two versions, and Prometheus for
-its queries."""
+its queries. Each has its own time to answer: what one says counts, however late the others are."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from collectors.access_log.rows import WINDOW, StatsRow
 from collectors.request_statistics.row_query import RowQuery, fine_since
@@ -25,6 +25,9 @@ from k8s_manager.statistics.whole_rows import CountedRows, rows_since_gap, windo
 
 LONGEST = 5 * 3600
 """Seconds of a step that count, its last ones: collectors keep six hours in memory."""
+PATIENCE = 3.5
+"""Seconds in which each source answers, or is missing at this look."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,10 @@ class MeasuredReleases:
         prometheus: PrometheusServer | None,
         clock: Clock,
         counts: GatewayCounts | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         self._pool, self._prometheus, self._clock, self._counts = pool, prometheus, clock, counts
-        self._loads = LoadReader(pool, clock)
+        self._loads, self._patience = LoadReader(pool, clock), patience
 
     async def read(self, asked: Sequence[ReleaseQuestion]) -> Mapping[ModelPlace, ReleaseReadings]:
         """Return the readings of each model."""
@@ -101,15 +105,33 @@ class MeasuredReleases:
             one.place: "nothing reads what gateway pods count" for one in asked
         }
         questions = [one.counted for one in asked if one.counted is not None]
-        return {**found, **(await self._counts.read(questions) if self._counts and questions else {})}
+        if self._counts is None or not questions:
+            return found
+        late = {one.place: self._late("the gateway pods") for one in questions}
+        return {**found, **await self._within(self._counts.read(questions), late)}
 
     async def _load(self, asked: ReleaseQuestion) -> ModelLoad:
-        return await self._loads.load(asked.tenant, asked.place.name) if asked.by_load else ModelLoad()
+        if not asked.by_load:
+            return ModelLoad()
+        late = ModelLoad(flaw=self._late("the collectors"))
+        return await self._within(self._loads.load(asked.tenant, asked.place.name), late)
+
+    async def _within(self, answer: Awaitable[T], late: T) -> T:
+        """Return an answer, or `late` where it takes too long."""
+        try:
+            async with asyncio.timeout(self._patience):
+                return await answer
+        except TimeoutError:
+            return late
+
+    def _late(self, source: str) -> str:
+        return f"no answer within {self._patience:g} s; look at {source}"
 
     async def _answers(self, asked: Sequence[ReleaseQuestion]) -> list[dict[str, ExternalReading]]:
         """Return what each model's own queries come to, by the names of its checks."""
         queries = {(one.place.namespace, query) for one in asked for query in one.queries.values()}
-        found = await QueryRound(self._prometheus, self._clock).answers(queries)
+        late: dict[tuple[str, str], QueryFigure | str] = dict.fromkeys(queries, self._late("Prometheus"))
+        found = await self._within(QueryRound(self._prometheus, self._clock).answers(queries), late)
         now = self._clock.utc().timestamp()
         return [
             {name: _reading(found[one.place.namespace, query], now) for name, query in one.queries.items()}
@@ -120,7 +142,8 @@ class MeasuredReleases:
         """Return what collectors have counted for a model."""
         now = self._clock.utc().timestamp()
         query = step_query(asked, now)
-        counted = await rows_since_gap(self._pool, query, now, asked.silent)
+        answer = rows_since_gap(self._pool, query, now, asked.silent)
+        counted = await self._within(answer, self._late("the collectors"))
         if isinstance(counted, str):
             return ReleaseReadings(flaw=counted)
         return ReleaseReadings(step_statistics(asked, counted, query.end))

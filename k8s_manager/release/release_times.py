@@ -13,7 +13,7 @@ from istio_templates.documents.override import moment
 from istio_templates.documents.rollouts.release_time import LowTraffic, ReleaseFreeze, RolloutWindow
 from k8s_manager.release.windows.cron_window import CronWindow
 from k8s_manager.release.windows.time_range import TimeRange
-from k8s_manager.release.windows.window_rules import LONGEST_DELAY, Freeze, WindowMode, WindowRules, freeze_at
+from k8s_manager.release.windows.window_rules import LONGEST_DELAY, Freeze, WindowRules, freeze_at
 from k8s_manager.release.windows.window_text import span_text
 
 MOST_TURNS = 50
@@ -98,7 +98,6 @@ def release_times(
 
 def _quiet(found: LowTraffic, windows: tuple[CronWindow, ...]) -> WindowRules:
     return WindowRules(
-        WindowMode.LOW_TRAFFIC,
         span(found.length),
         windows,
         max_delay=span(found.max_delay),

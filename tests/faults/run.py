@@ -25,6 +25,7 @@ from tests.faults.injection import Injection, Injector
 from tests.faults.simulation import SimulatedClock, SimulatedLoop, Stuck, simulate, until
 from tests.faults.transport import Transport
 from tests.support.demand import SetDemand
+from tests.support.registered_models import RegistryInMemory
 from tests.support.steady_outcomes import SteadyOutcomes
 
 OVERLAP_SECONDS, RESTART_SECONDS, QUIET_SECONDS, LONGEST_SECONDS = 12.0, 1.0, 35.0, 2000.0
@@ -39,7 +40,7 @@ class Run:
 
     def __init__(self, loop: SimulatedLoop, injector: Injector, settings: Settings) -> None:
         self.loop, self.injector, self.settings = loop, injector, settings
-        self.cluster, self.branch = Cluster(loop), Branch()
+        self.cluster, self.branch, self.registry = Cluster(loop), Branch(), RegistryInMemory()
         self.calls: Counter[tuple[str, str]] = Counter()
         self.transport: Transport | None = None
         self.deaths = 0
@@ -53,7 +54,8 @@ class Run:
             client = KubeClient("http://cluster", cast(aiohttp.ClientSession, transport))
             self.transport = transport
             remote, outcomes = self.branch.remote(transport), SteadyOutcomes(clock)
-            self.manager = assemble(client, clock, self.settings, remote, DEMAND, outcomes)
+            parts = (client, clock, self.settings, remote, DEMAND, outcomes)
+            self.manager = assemble(*parts, registry=self.registry)
             try:
                 await run_parts(transport.died, *self.manager.parts())
             except Exception as error:

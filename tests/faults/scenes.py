@@ -9,14 +9,16 @@ from typing import Any
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.api.services.write_request import WriteRequest
 from k8s_manager.history.revision import ChangeAuthor
+from k8s_manager.release.registry.registry_answer import RunMetric
 from k8s_manager.runtime.git_address import Address
-from k8s_manager.runtime.settings import Git
+from k8s_manager.runtime.settings import Git, MlflowSettings
 from k8s_manager.world.change_records import CASCADE
 from tests.faults.run import LONGEST_SECONDS, SETTINGS, Run, Scene, Script
 from tests.faults.simulation import BEGIN
 from tests.support.by_hand import ADOPTING, gateway_by_hand, namespace_by_hand, route_by_hand
 from tests.support.certificates import secret
 from tests.support.documents import API, HOST, gateway, model, tenant
+from tests.support.registered_models import CREATED, registered
 from tests.warmup.plans import plan
 
 FREE = "free.models.example.com"
@@ -24,7 +26,10 @@ DRIFT_SECONDS = 620.0
 """For how long a condition says that others have changed an object, and a little more."""
 FINISHED_SECONDS, ROLLED_BACK_SECONDS = 80.0, 80.0
 """After how long a leader has finished a recorded change of another manager, and has tried rejected limits again."""
+READ_AGAIN_SECONDS = 40.0
+"""After how long what MLflow says is seen that was missed once, and what follows from it is written."""
 GIT = replace(SETTINGS, git=Git(Address("https://git.example.com/tree.git"), every=20.0, patience=10.0))
+WITH_MLFLOW = replace(SETTINGS, mlflow=MlflowSettings("http://mlflow.example.com"))
 BY_GIT: dict[str, Any] = {"settings": GIT}
 VERSIONS = [{"name": name, "workload": {"replicas": 2, "image": "example.com/ranker:1"}} for name in ("v1", "v2")]
 
@@ -203,6 +208,41 @@ async def release(run: Run) -> None:
     await run.until(is_done, "the end of the release", LONGEST_SECONDS)
 
 
+async def with_registered_model(run: Run) -> None:
+    """A model whose versions are those of a registered model in MLflow, the one with an alias served."""
+    run.registry.versions["fleet-ranker"] = [registered(1), registered(2)]
+    run.registry.aliases["fleet-ranker"] = {"champion": 1}
+    run.registry.runs["run-2"] = (RunMetric("holdout/auc", 0.91, CREATED),)
+    await with_model(run)
+
+
+async def register(run: Run) -> None:
+    """A model takes its versions from MLflow; there its alias moves, which releases the other version, and a third one
+    is registered that says later which image it has."""
+    template = {"like": "v1", "image": "example.com/ranker:{version}", "images": ["example.com/ranker:*"]}
+    by_alias = {"strategy": "manual", "alias": "champion", "coolDown": "0s", "registry": {"name": "fleet-ranker"}}
+    rollout = {"steps": [{"weight": 50}], "hold": "10s"}
+    selection = {**by_alias, "versionTemplate": template}
+
+    def version(name: str) -> Manifest:
+        return (run.cluster.get("ModelVersion", f"ranker-{name}", "search") or {}).get("spec") or {}
+
+    def is_served() -> bool:
+        found = (run.cluster.get("Model", "ranker", "search") or {}).get("status", {}).get("rollout") or {}
+        return (found.get("phase"), found.get("stable")) == ("Done", "v2")
+
+    await run.apply(model(versions=VERSIONS[:1], rollout=rollout, selection=selection, drain="5s"))
+    await run.until(lambda: version("v1").get("aliases") and version("v2"), "both versions", LONGEST_SECONDS)
+    for name in ("v1", "v2"):  # what changes again before a leader has recorded it is in no history
+        await run.recorded("ModelVersion", f"ranker-{name}", "search")
+    run.registry.aliases["fleet-ranker"] = {"champion": 2}
+    run.registry.versions["fleet-ranker"].append(registered(3))
+    await run.until(lambda: is_served() and version("v3"), "the champion being served", LONGEST_SECONDS)
+    await run.recorded("ModelVersion", "ranker-v3", "search")
+    run.registry.versions["fleet-ranker"][2] = registered(3, tags=(("tidegate.image", "example.com/ranker:v3"),))
+    await run.until(lambda: version("v3").get("image"), "the image that was said later", LONGEST_SECONDS)
+
+
 async def pause(run: Run) -> None:
     await run.apply(model(paused="new weights are being checked"))
     await run.recorded("Model", "ranker", "search")
@@ -372,6 +412,7 @@ SCENES = {
         _scene("git-delete", with_model_in_git, delete_in_git, **BY_GIT),
         _scene("git-move", with_model_in_git, move_in_git, **BY_GIT),
         _scene("git-delete-all", with_model_in_git, delete_all_in_git, **BY_GIT),
+        _scene("registry", with_registered_model, register, settings=WITH_MLFLOW, later=READ_AGAIN_SECONDS),
     )
 }
 __all__ = ["SCENES", "SETTINGS"]

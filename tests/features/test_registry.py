@@ -8,7 +8,7 @@ from istio_templates.facts import ObjectKey
 from k8s_manager.release.registry.registry_answer import OddRegistryAnswer, RegistryUnavailable, RunMetric
 from k8s_manager.runtime.settings import MlflowSettings
 from tests.features.test_release import ROLLOUT, add_replicas, passed, serving, status, weights
-from tests.support.direct_api import SETTINGS, Cluster
+from tests.support.direct_api import SETTINGS, Cluster, Fault
 from tests.support.documents import model
 from tests.support.registered_models import CREATED, RegistryInMemory, registered
 from tests.support.served_requests import ServedRequests
@@ -100,6 +100,24 @@ def test_a_registry_that_is_away_or_lies_changes_nothing_and_the_condition_says_
         for name, known in before.items():
             assert (version(cluster, name) or {})["spec"] == (known or {})["spec"]
         assert weights(cluster) == {"v1": 100} and condition(cluster, "Selected")[1] == "AliasServes"
+
+    run(check, registry)
+
+
+def test_what_could_not_be_written_is_written_soon_and_the_condition_says_so_meanwhile():
+    registry = two_versions()
+
+    async def check(cluster: Cluster) -> None:
+        cluster.session.faults = [Fault("POST", r"/modelversions$", times=3, status=503)]
+        await cluster.apply(document())
+        await passed(cluster, lambda: condition(cluster)[1] == "NotWritten", 5)
+        await passed(cluster, lambda: version(cluster, "v2") is not None, 25)
+        await passed(cluster, lambda: condition(cluster)[1] == "SomeLeftOut", 5)
+        asked = registry.calls.count("fleet-ranker")
+        cluster.session.faults = [Fault("PUT", r"/modelversions/", times=10**6, status=503)]
+        registry.aliases["fleet-ranker"] = {"champion": 2}
+        await asyncio.sleep(600)
+        assert registry.calls.count("fleet-ranker") - asked < 600 / 12, "in pauses that grow to the usual one"
 
     run(check, registry)
 

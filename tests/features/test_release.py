@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from istio_templates.facts import ObjectKey
 from k8s_manager.release.quiet_hours import ModelLoad
 from k8s_manager.release.release_source import ReleaseQuestion, ReleaseReadings
@@ -124,6 +126,50 @@ def test_a_good_version_comes_step_by_step_and_only_when_its_replicas_are_warm()
         assert took > QUICKEST - 60
         await passed(cluster, lambda: condition(cluster)[:2] == ("True", "Complete"))
         assert steps(requests) == [0, 5, 25, 50, 100]
+
+    run(check, requests)
+
+
+class LookedAtRequests(ServedRequests):
+    """Notes by which weights a model went at each look at its release, from the first one on."""
+
+    def __init__(self, cluster_of: Callable[[], Cluster]) -> None:
+        super().__init__()
+        self._cluster_of, self.looks = cluster_of, list[tuple[str, dict[str, int]]]()
+
+    async def read(self, asked: Sequence[ReleaseQuestion]) -> Mapping[ModelPlace, ReleaseReadings]:
+        self.looks += [(one.version, weights(self._cluster_of())) for one in asked]
+        return await super().read(asked)
+
+
+@pytest.mark.parametrize("begins", ["by its document", "by a retry", "instead of another"])
+def test_a_release_is_looked_at_before_its_first_requests(begins):
+    """Counters of gateway pods are compared with those of the look before: what came earlier would not count."""
+    found: list[Cluster] = []
+    requests = LookedAtRequests(lambda: found[0])
+
+    async def check(cluster: Cluster) -> None:
+        found.append(cluster)
+        names = ("v1", "v2", "v3")
+        wanted, before = ("v3", {"v1": 95, "v2": 5}) if begins == "instead of another" else ("v2", {"v1": 100})
+        for name in names[1:]:
+            await add_replicas(cluster, name)
+        if begins != "by its document":
+            await cluster.apply(document("v2", names))
+            await passed(cluster, lambda: weights(cluster).get("v2") == 5)
+        if begins == "by a retry":
+            await ask(cluster, "abort")
+            await passed(cluster, lambda: weights(cluster) == {"v1": 100})
+        await asyncio.sleep(10)
+        requests.looks.clear()
+        if begins == "by a retry":
+            await ask(cluster, "retry")
+        else:
+            await cluster.apply(document(wanted, names))
+        await passed(cluster, lambda: weights(cluster).get(wanted) == 5)
+        await asyncio.sleep(10)
+        first = next(live for version, live in requests.looks if version == wanted)
+        assert first == before, requests.looks
 
     run(check, requests)
 

@@ -30,9 +30,14 @@ def settings(tmp_path: Path) -> Settings:
     return replace(SETTINGS, webhook_hosts=(host_pattern("gate.example.com"),), webhook_key_file=file)
 
 
-def run(check: Check, settings: Settings = SETTINGS, receiver: Receiver | None = None) -> None:
+def run(
+    check: Check,
+    settings: Settings = SETTINGS,
+    receiver: Receiver | None = None,
+    requests: ServedRequests | None = None,
+) -> None:
     async def main() -> None:
-        async with serving(ServedRequests(), settings, webhooks=receiver, prepare=with_jobs) as cluster:
+        async with serving(requests or ServedRequests(), settings, webhooks=receiver, prepare=with_jobs) as cluster:
             await add_replicas(cluster, "v2")
             await check(cluster)
 
@@ -53,6 +58,28 @@ async def only_job(cluster: Cluster, but: str = "") -> Manifest:
 
 def result(cluster: Cluster, name: str) -> dict[str, Any]:
     return next(one for one in status(cluster)["rollout"]["checks"] if one["name"] == name)
+
+
+CLICKS = {"name": "clicks", "prometheus": "sum(rate(clicks_total[5m]))", "min": 0.03}
+LOOK = 5
+
+
+def test_a_query_out_of_bounds_at_two_looks_in_a_row_brings_requests_back_and_one_that_gives_nothing_holds():
+    requests = ServedRequests()
+
+    async def check(cluster: Cluster) -> None:
+        await begin(cluster, CLICKS)
+        await asyncio.sleep(200)
+        assert weights(cluster) == {"v1": 95, "v2": 5} and "no answer about this step" in condition(cluster)[2]
+        requests.figures["clicks"] = 0.05
+        await passed(cluster, lambda: weights(cluster).get("v2") == 50, most=60)
+        await asyncio.sleep(20)
+        requests.figures["clicks"] = 0.01
+        await passed(cluster, lambda: weights(cluster) == {"v1": 100}, most=2 * LOOK + 3)
+        assert condition(cluster)[1] == "VersionBlocked" and "clicks, prometheus: 0.01" in condition(cluster)[2]
+        assert result(cluster, "clicks")["value"] == 0.01
+
+    run(check, requests=requests)
 
 
 def test_a_webhook_that_passes_lets_each_step_go_on_and_is_asked_once_for_each(settings):

@@ -79,6 +79,7 @@ def test_an_empty_rollout_has_steps_and_a_check_on_errors():
         ({"steps": [{"weight": 25}, {"weight": 5}]}, "steps[1].weight", "5 does not rise above 25"),
         ({"steps": [{"weight": 5}, {"weight": 5}]}, "steps[1].weight", "let each step rise"),
         ({"steps": [{"weight": 100}]}, "steps[0].weight", "less than or equal to 99"),
+        ({"steps": [{"weight": 60}, {"weight": 101}]}, "steps[1].weight", "less than or equal to 99"),
         ({"steps": [{"weight": 0}]}, "steps[0].weight", "greater than or equal to 1"),
         ({"steps": [{"weight": 5.5}]}, "steps[0].weight", "integer"),
         ({"steps": [{"weight": 5, "hold": "1s"}]}, "steps[0].hold", "1s is not between 10s and 7 days"),
@@ -91,6 +92,7 @@ def test_an_empty_rollout_has_steps_and_a_check_on_errors():
         ({"windows": [{"cron": "0 2 * *", "length": "1h"}]}, "windows[0].cron", "five"),
         ({"windows": [{"cron": "0 2 * * *", "length": "1m"}]}, "windows[0].length", "below 5m"),
         ({"windows": [{"cron": "0 2 * * *"}]}, "windows[0].length", "is missing"),
+        ({"windows": [{"cron": "0 2 30 2 *", "length": "1h"}]}, "windows[0].cron", "never comes: no such month has"),
         ({"windows": [{"cron": "* * * * *", "length": "5m"}]}, "windows[0].cron", "comes 1440 times a day"),
         (
             {"windows": [{"cron": "0 2 * * *", "length": "1h", "timeZone": "Mars/Base"}]},

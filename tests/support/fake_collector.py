@@ -1,5 +1,6 @@
 """A collector that answers with the rows of a test."""
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -25,14 +26,15 @@ def stats_row(place: RowPlace, start: int, milliseconds: tuple[int, ...] = (), *
 
 
 class FakeCollector:
-    """A collector that answers with some rows, and says something of itself."""
+    """A collector that answers with some rows after so many `seconds`, and says something of itself."""
 
     def __init__(self, *rows: StatsRow) -> None:
         self.rows, self.about, self.asked = rows, dict[str, Any](), list[str]()
-        self.status = 200
+        self.status, self.seconds = 200, 0.0
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked.append(request.query["level"])
+        await asyncio.sleep(self.seconds)
         start, end = int(request.query["start"]), int(request.query["end"])
         found = [one for one in self.rows if one.key.place.level == request.query["level"]]
         rows = [(*one.key, packed(one)) for one in found if start <= one.key.start < end]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from collectors.access_log.latency import bucket_of, merged
 from istio_templates.facts import Manifest
-from k8s_manager.release.decision.observation import StepStatistics, VersionStatistics
+from k8s_manager.release.decision.observation import ExternalReading, StepStatistics, VersionStatistics
 from k8s_manager.release.quiet_hours import ModelLoad
 from k8s_manager.release.release_source import ReleaseQuestion, ReleaseReadings
 from k8s_manager.release.release_target import ModelPlace
@@ -28,7 +28,7 @@ class VersionBehaviour:
 class ServedRequests:
     """`rate` requests/s of one model; `away`: nothing counts them; `delay` is how long an answer takes. `seen` are the
     weights of every second, `mirrors` the per cent that is mirrored to each version. `load` is what quiet hours are
-    chosen by."""
+    chosen by, `figures` what queries give by the names of their checks."""
 
     rate: float = 60.0
     behaviour: dict[str, VersionBehaviour] = field(default_factory=dict)
@@ -37,6 +37,7 @@ class ServedRequests:
     seen: list[dict[str, int]] = field(default_factory=list)
     mirrors: list[dict[str, int]] = field(default_factory=list)
     load: ModelLoad = field(default_factory=ModelLoad)
+    figures: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._clock, self._random = SimulatedClock(), random.Random(7)
@@ -72,7 +73,15 @@ class ServedRequests:
         if self.away:
             return {one.place: ReleaseReadings(flaw="no collector answers; look at the collectors") for one in asked}
         load = {one.place: self.load if one.by_load else ModelLoad() for one in asked}
-        return {one.place: ReleaseReadings(self._since(one), load=load[one.place]) for one in asked}
+        return {
+            one.place: ReleaseReadings(self._since(one), None, self._readings(one), load=load[one.place])
+            for one in asked
+        }
+
+    def _readings(self, asked: ReleaseQuestion) -> dict[str, ExternalReading]:
+        now = self._clock.utc().timestamp()
+        known = asked.queries.keys() & self.figures.keys()
+        return {name: ExternalReading(now, "value", self.figures[name]) for name in known}
 
     def _since(self, asked: ReleaseQuestion) -> StepStatistics:
         end = self._clock.utc().timestamp() - SETTLED

@@ -12,7 +12,7 @@ from k8s_manager.release.windows.local_week import DAY_SLOTS, WEEK_SLOTS, week_s
 from k8s_manager.release.windows.next_window import next_window
 from k8s_manager.release.windows.time_range import TimeRange
 from k8s_manager.release.windows.window_decision import WindowDecision
-from k8s_manager.release.windows.window_rules import Freeze, WindowMode, WindowRules
+from k8s_manager.release.windows.window_rules import Freeze, WindowRules
 from tests.support.load_years import BEFORE, FIRST, LoadYear
 
 LENGTH, DELAY, WEEKS = timedelta(hours=2), timedelta(days=7), 52
@@ -45,7 +45,7 @@ class YearReplay:
     def rules(self) -> WindowRules:
         """The rules, with a delay of a week."""
         kind = self.year.kind
-        return WindowRules(WindowMode.LOW_TRAFFIC, LENGTH, (), DELAY, kind.zone, kind.peak_share)
+        return WindowRules(LENGTH, (), DELAY, kind.zone, kind.peak_share)
 
     @property
     def freezes(self) -> list[Freeze]:

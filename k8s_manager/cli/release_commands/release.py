@@ -45,8 +45,9 @@ def release(
 ) -> None:
     """Show how far requests have come to another version, with every check; or steer that.
 
-    promote goes on to the next step without waiting, approve after a step that asks for it; pause keeps the shares as
-    they are until resume; abort sends all requests back at once and blocks the version until retry.
+    promote goes to 100 % without further steps and checks, approve on to the next step after one that asks for it;
+    pause keeps the shares as they are until resume; abort sends all requests back at once and blocks the version until
+    retry.
 
     tidegate release search/ranker
     tidegate release search/ranker abort --reason "answers look odd"

@@ -40,6 +40,8 @@ AWAY = 300.0
 """The longest pause while the server does not answer, in seconds."""
 SOON = 1.0
 """Seconds until the next round of a model of which more versions wait."""
+AGAIN = 2.0
+"""Seconds after which a round is made again that could not be written, at first."""
 QUIET = Cadence(0.1, 0.5)
 MOST_FLAWS = 1000
 """Remembered reasons of a model about metrics, which are read once."""
@@ -63,6 +65,8 @@ class RegistryLoop:
         self._settings = settings.mlflow or MlflowSettings("")
         self._every = self._settings.every
         self._away = Backoff(self._every / 2, AWAY)
+        self._again = Backoff(min(AGAIN, self._every), self._every)
+        self._unwritten: dict[ModelPlace, int] = {}
         self._effects = Effects(clock, asyncio.Event())
         self._targets: dict[ModelPlace, RegistryTarget] = {}
         self._refused: set[ModelPlace] = set()
@@ -79,7 +83,7 @@ class RegistryLoop:
         REGISTRY_MODELS.set(len(self._targets))
         for place in before.keys() | self._targets.keys():
             if before.get(place) != self._targets.get(place):
-                for known in (self._views, self._due, self._flaws):
+                for known in (self._views, self._due, self._flaws, self._unwritten):
                     known.pop(place, None)
                 self._effects.wake.set()
 
@@ -122,9 +126,10 @@ class RegistryLoop:
 
     async def _look(self, place: ModelPlace, target: RegistryTarget) -> None:
         """Read one model and register what is new; raises `RegistryUnavailable` where no model can be read."""
-        soon = False
+        pause = self._every
         try:
-            soon = await self._round(place, target)
+            pause = SOON if await self._round(place, target) else self._every
+            self._unwritten.pop(place, None)
             self._note("success")
         except (RegistryUnavailable, Fenced):
             raise
@@ -132,7 +137,10 @@ class RegistryLoop:
             is_ours = not isinstance(error, RegisteredModelAbsent) and reason_of(error) is RegistryReason.UNAVAILABLE
             self._note("not written" if is_ours else "failure")
             self._fail(place, target, RegistryReason.NOT_WRITTEN if is_ours else reason_of(error), error)
-        self._failures, self._due[place] = 0, self._clock.now() + (SOON if soon else self._every)
+            if is_ours:
+                self._unwritten[place] = self._unwritten.get(place, 0) + 1
+                pause = self._again.pause(self._unwritten[place], error)
+        self._failures, self._due[place] = 0, self._clock.now() + pause
 
     async def _round(self, place: ModelPlace, target: RegistryTarget) -> bool:
         """Do what one look asks for; tell whether more waits for the next."""

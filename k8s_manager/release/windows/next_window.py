@@ -16,7 +16,7 @@ from k8s_manager.release.windows.quiet_time import QuietTime, least_high, quiete
 from k8s_manager.release.windows.static_window import at_once, by_cron
 from k8s_manager.release.windows.time_range import TimeRange
 from k8s_manager.release.windows.window_decision import ForecastFigures, WindowDecision, WindowReason
-from k8s_manager.release.windows.window_rules import Freeze, WindowMode, WindowRules
+from k8s_manager.release.windows.window_rules import Freeze, WindowRules
 from k8s_manager.release.windows.window_search import WindowSearch
 from k8s_manager.release.windows.window_text import length_text, span_text
 
@@ -34,24 +34,22 @@ def next_window(
 ) -> WindowDecision:
     """Return the window that begins from `earliest` (now) until `deadline` (`max_delay` from now), or why none does.
 
-    All moments are aware. The same arguments give the same decision. `history` is read up to `now`; it may be None
-    where windows are of cron.
+    All moments are aware. The same arguments give the same decision. `history` is read up to `now`; None: nothing is
+    known.
     """
     search = WindowSearch(rules, tuple(freezes), max(now, earliest or now), deadline or now + rules.max_delay)
     if search.deadline < search.earliest:
         return search.expired()
-    if rules.mode is WindowMode.CRON:
-        return by_cron(search, WindowReason.CRON)
     load = (history or LoadHistory(now, ())).recent(now)
     if lack := load.lack():
-        return by_cron(search, WindowReason.STATIC, lack) if rules.windows else at_once(search, lack)
+        return by_cron(search, lack) if rules.windows else at_once(search, lack)
     first = next_slot(search.earliest)
     count = max(0, slot_of(search.deadline) - first + 1) + search.slots - 1
     forecast = forecast_load(load, rules.zone, first, count)
     if forecast.evenness(search.slots) <= EVEN:
         return _by_load(search, forecast, rules.peak_share * forecast.peak)
     lack = f"traffic is flat, never below {EVEN:.0%} of its peak"
-    return by_cron(search, WindowReason.STATIC, lack) if rules.windows else _by_load(search, forecast, None)
+    return by_cron(search, lack) if rules.windows else _by_load(search, forecast, None)
 
 
 def guard_figures(rules: WindowRules, history: LoadHistory, now: datetime) -> ForecastFigures | None:

@@ -11,7 +11,7 @@ SHORTEST = timedelta(minutes=5)
 """What is left of a window beside freezes, and is shorter, is none."""
 
 
-def by_cron(search: WindowSearch, reason: WindowReason, lack: str = "") -> WindowDecision:
+def by_cron(search: WindowSearch, lack: str) -> WindowDecision:
     """Return the first cron window, or part of one, that a release fits into; the longest where it fits into none.
 
     A release that does not fit goes on in the next window, or ends, by its own rule. `lack` says why the load does not
@@ -38,7 +38,7 @@ def by_cron(search: WindowSearch, reason: WindowReason, lack: str = "") -> Windo
         return search.frozen_over()
     fitting = next((span for span in free if span.length >= rules.length), None)
     chosen = fitting or max(free, key=lambda span: span.length)
-    return WindowDecision(*chosen, reason, _sentence(search, chosen, lack, fits=fitting is not None))
+    return WindowDecision(*chosen, WindowReason.STATIC, _sentence(search, chosen, lack, fits=fitting is not None))
 
 
 def at_once(search: WindowSearch, lack: str) -> WindowDecision:
@@ -56,12 +56,11 @@ def at_once(search: WindowSearch, lack: str) -> WindowDecision:
 
 
 def _sentence(search: WindowSearch, span: TimeRange, lack: str, fits: bool) -> str:
-    said = f"The next {'static ' if lack else ''}window is {span_text(span, search.rules.zone)}"
-    why = f", chosen without the load, since {lack}" if lack else ""
+    said = f"The next static window is {span_text(span, search.rules.zone)}, chosen without the load, since {lack}"
     short = (
         ""
         if fits
         else f"; it is shorter than the {length_text(search.rules.length)} that the release is estimated to run, so "
         "that it may not end within; lengthen the window, or shorten the steps"
     )
-    return f"{said}{why}{short}."
+    return f"{said}{short}."

@@ -11,7 +11,6 @@ class WindowReason(StrEnum):
     """Why a window is where it is, or why there is none (the last four)."""
 
     LOW_TRAFFIC = "LowTraffic"
-    CRON = "CronWindow"
     STATIC = "StaticWindow"
     FLAT = "FlatTraffic"
     TOO_LITTLE_HISTORY = "TooLittleHistory"

@@ -1,10 +1,9 @@
-"""When a release may run: in quiet times of the load, at cron windows, and never in a freeze."""
+"""When a release that chooses its hours by the load may run, and freezes, in which none does."""
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from istio_templates.text.time_zone import zone_of
 from k8s_manager.release.windows.cron_window import CronWindow
@@ -15,25 +14,17 @@ LONGEST_DELAY = timedelta(days=92)
 LONGEST_RELEASE = timedelta(days=7)
 
 
-class WindowMode(StrEnum):
-    """What a window is chosen by."""
-
-    LOW_TRAFFIC = "lowTraffic"
-    CRON = "cron"
-
-
 @dataclass(frozen=True, slots=True)
 class WindowRules:
-    """What a document says of its windows.
+    """What a document says of its quiet hours.
 
     `length` is how long a release is estimated to run, `max_delay` how long it may wait for its window to begin.
-    `windows` are those of cron; with `lowTraffic` they serve where the load says nothing. `peak_share` is the most of
+    `windows` are those of cron, which serve where the load says nothing. `peak_share` is the most of
     the weekly peak that a window may have, `excess` how many times the forecast the live rate may be.
 
     Raises `ValueError` for what can never be kept.
     """
 
-    mode: WindowMode
     length: timedelta
     windows: tuple[CronWindow, ...] = ()
     max_delay: timedelta = timedelta(days=7)
@@ -51,8 +42,6 @@ class WindowRules:
             raise ValueError(f"a share of {self.peak_share:g} of the peak: write more than 0 and at most 1")
         if not 1 <= self.excess < math.inf:
             raise ValueError(f"{self.excess:g} times the forecast: write at least 1")
-        if self.mode is WindowMode.CRON and not self.windows:
-            raise ValueError("no cron window is given, so that none ever comes; write at least one, or lowTraffic")
 
 
 @dataclass(frozen=True, slots=True)

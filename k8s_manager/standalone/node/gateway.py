@@ -68,7 +68,7 @@ def _proxy(bootstrap: Path) -> Object:
 
 def envoy_bootstrap(pod: Object, address: str, xds: tuple[str, int]) -> Object:
     """Return Envoy's bootstrap: who it is, where its configuration comes from, its admin and stats ports."""
-    metadata = pod["metadata"]
+    metadata, annotations = pod["metadata"], pod["metadata"].get("annotations") or {}
     namespace = metadata["namespace"]
     grpc = {"envoy_grpc": {"cluster_name": "xds-grpc"}}
     return {
@@ -92,7 +92,8 @@ def envoy_bootstrap(pod: Object, address: str, xds: tuple[str, int]) -> Object:
             "listeners": [_stats_listener(address)],
             "clusters": [_static("xds-grpc", *xds, http2=True), _static("admin", address, ADMIN_PORT)],
         },
-        "stats_config": {"histogram_bucket_settings": _histograms(metadata.get("annotations") or {})},
+        "stats_config": {"histogram_bucket_settings": _histograms(annotations)},
+        "stats_flush_interval": annotations.get("sidecar.istio.io/statsFlushInterval", "5s"),
         "layered_runtime": {
             "layers": [
                 {"name": "static", "static_layer": {"re2.max_program_size.error_level": 32768}},

@@ -77,6 +77,28 @@ async def test_a_step_counts_from_the_last_look_before_it_on(gateways):
     assert (other.since, other.new.requests) == (other.until, 0), "another release begins at its first look"
 
 
+async def test_a_pod_that_did_not_know_a_version_has_counted_none_of_its_requests(gateways):
+    """A gateway pod learns of a version at the earliest when its route does: in the step's first second."""
+    gateways.pods = {"a": {V1: counted(1000)}, "b": None}
+    await gateways.look(since=50.0)
+    gateways.pods = {"a": {V1: counted(1090), V2: counted(10, 4)}, "b": {V1: counted(9), V2: counted(500, 500)}}
+    found = await gateways.look(since=200.0)
+    assert (found.new.requests, found.new.outcomes["5xx"]) == (10, 4), "nothing is known of b before"
+    gateways.pods = {"a": {V1: counted(1090)}, "b": {V1: counted(9)}}
+    await gateways.look(since=200.0)
+    gateways.pods = {"a": {V1: counted(1090), V2: counted(3)}, "b": {V1: counted(9), V2: counted(2)}}
+    found = await gateways.look(since=200.0)
+    assert found.new.requests == 10 + 3 + 2, "it begins again where it went in between"
+
+
+async def test_a_port_that_was_not_asked_for_begins_at_its_first_reading(gateways):
+    other = V2.replace("8080", "9000")
+    gateways.pods = {"a": {V1: counted(1), V2: counted(1)}}
+    await gateways.look()
+    gateways.pods = {"a": {V1: counted(1), V2: counted(2), other: counted(700)}}
+    assert (await gateways.look(ports=frozenset({8080, 9000}))).new.requests == 1
+
+
 async def test_attempts_that_were_tried_again_count_once(gateways):
     gateways.pods = {"a": {V1: counted(100), V2: counted(100)}}
     await gateways.look()

@@ -7,12 +7,14 @@ from dataclasses import replace
 import pytest
 
 from collectors.access_log.rows import RowPlace
-from k8s_manager.release.decision.observation import StepStatistics, VersionStatistics
+from k8s_manager.release.decision.observation import ExternalReading, StepStatistics, VersionStatistics
 from k8s_manager.release.gateway_counts import CountQuestion, GatewayCounts
 from k8s_manager.release.release_source import LONGEST, MeasuredReleases, ReleaseQuestion, step_query
 from k8s_manager.release.release_target import ModelPlace
 from k8s_manager.statistics.collector_pool import CollectorPool
+from k8s_manager.statistics.usage.prometheus_server import PrometheusServer
 from tests.k8s_manager.autoscaling.readings.scene import CLOCK, UTC_NOW
+from tests.k8s_manager.autoscaling.readings.test_query_signals import FakePrometheus, vector
 from tests.support.fake_collector import FakeCollector, stats_row
 from tests.support.serving import serving
 
@@ -28,9 +30,11 @@ def question(since: float = END - 60, **more) -> ReleaseQuestion:
 
 
 @asynccontextmanager
-async def source(collector: FakeCollector, copies: GatewayCounts | None = None) -> AsyncIterator[MeasuredReleases]:
+async def source(
+    collector: FakeCollector, copies: GatewayCounts | None = None, **more: float
+) -> AsyncIterator[MeasuredReleases]:
     async with serving("/rows", collector.answer) as port:
-        yield MeasuredReleases(CollectorPool(f"http://127.0.0.1:{port}", None), None, CLOCK, copies)
+        yield MeasuredReleases(CollectorPool(f"http://127.0.0.1:{port}", None), None, CLOCK, copies, **more)
 
 
 class CountedCopies(GatewayCounts):
@@ -95,6 +99,30 @@ async def test_gateway_pods_are_asked_for_copies_and_collectors_too_for_requests
     assert found[other].statistics is not None and (found[other].counts, found[other].flaw) == (None, "")
     async with source(collector) as releases:
         assert "nothing reads" in (await releases.read(pages))[PLACE].flaw
+
+
+async def test_a_query_is_asked_and_its_one_number_kept_with_its_moment():
+    fake = FakePrometheus(clicks=vector((NOW - 1.5, "0.04")), many=vector((NOW, "1"), (NOW, "2")))
+    async with serving("/api/v1/query", fake.answer) as port:
+        releases = MeasuredReleases(None, PrometheusServer(f"http://127.0.0.1:{port}"), CLOCK)
+        queries = {"clicks": "sum(clicks)", "many": "many"}
+        found = (await releases.read([question(queries=queries)]))[PLACE].readings
+    assert found["clicks"] == ExternalReading(NOW - 1.5, "value", 0.04)
+    assert found["many"].outcome == "pending" and "the query gives 2 series" in found["many"].sentence
+
+
+async def test_what_gateway_pods_count_does_not_wait_for_a_source_that_is_late():
+    """A collector that takes long is missing at this look; a failure is found all the same."""
+    asked = CountQuestion(PLACE, "v1", "v2", NOW - 60, (), frozenset({8080}))
+    counted = StepStatistics(NOW - 50, NOW, new=VersionStatistics(7))
+    collector = FakeCollector(stats_row(V2, END - 20, ok=3))
+    collector.seconds = 60.0
+    async with source(collector, CountedCopies(counted), patience=0.05) as releases:
+        found = (await releases.read([question(counted=asked, by_load=True)]))[PLACE]
+    assert found.counts is counted and found.statistics is None
+    assert (
+        "no answer within 0.05 s; look at the collectors" in found.flaw and "look at the collectors" in found.load.flaw
+    )
 
 
 @pytest.mark.parametrize(

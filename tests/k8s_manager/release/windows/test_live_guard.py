@@ -10,11 +10,11 @@ from k8s_manager.release.windows.live_guard import LiveLoad, may_progress
 from k8s_manager.release.windows.next_window import next_window
 from k8s_manager.release.windows.time_range import TimeRange
 from k8s_manager.release.windows.window_decision import WindowDecision, WindowReason
-from k8s_manager.release.windows.window_rules import Freeze, WindowMode, WindowRules
+from k8s_manager.release.windows.window_rules import Freeze, WindowRules
 from tests.k8s_manager.release.windows.load import NOW, day_and_night, history
 
 HOUR = timedelta(hours=1)
-RULES = WindowRules(WindowMode.LOW_TRAFFIC, 2 * HOUR)
+RULES = WindowRules(2 * HOUR)
 WINDOW = next_window(RULES, history(day_and_night), [], NOW)
 START, END = WINDOW.start or NOW, WINDOW.end or NOW
 """5 requests/s are usual in this window, at a peak of 100."""
@@ -75,8 +75,8 @@ def test_before_and_after_the_window_nothing_goes_on():
     assert answer(5, at=END - timedelta(seconds=1))[0]
 
 
-def test_a_window_of_cron_does_not_look_at_the_load():
-    window = WindowDecision(START, END, WindowReason.CRON, "")
+def test_a_static_window_does_not_look_at_the_load():
+    window = WindowDecision(START, END, WindowReason.STATIC, "")
     assert answer(None, window)[0] and answer(1e9, window)[0]
 
 

@@ -11,13 +11,13 @@ from k8s_manager.release.windows.load_history import LoadHistory
 from k8s_manager.release.windows.next_window import next_window
 from k8s_manager.release.windows.time_range import TimeRange
 from k8s_manager.release.windows.window_decision import WindowReason
-from k8s_manager.release.windows.window_rules import Freeze, WindowMode, WindowRules
+from k8s_manager.release.windows.window_rules import Freeze, WindowRules
 from tests.k8s_manager.release.windows.load import NOW, STEP, day_and_night, history
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-QUIET = WindowRules(WindowMode.LOW_TRAFFIC, 2 * HOUR)
+QUIET = WindowRules(2 * HOUR)
 NIGHTLY = CronWindow("0 3 * * *", 3 * HOUR)
-CRON = WindowRules(WindowMode.CRON, 2 * HOUR, (NIGHTLY,))
+STATIC = replace(QUIET, windows=(NIGHTLY,))
 THURSDAY = datetime(2026, 6, 4, 2, tzinfo=UTC)
 
 
@@ -106,7 +106,7 @@ def test_load_that_never_sinks_far_enough_is_found_with_the_share_that_would_do(
 FROZEN = Freeze("sales", TimeRange(NOW - DAY, NOW + 30 * DAY))
 
 
-@pytest.mark.parametrize("rules", [QUIET, CRON, replace(QUIET, windows=(NIGHTLY,))])
+@pytest.mark.parametrize("rules", [QUIET, STATIC, replace(QUIET, windows=(NIGHTLY,))])
 @pytest.mark.parametrize("days", [0, 28])
 def test_a_freeze_over_the_whole_delay_leaves_no_window_and_is_named(rules: WindowRules, days: int):
     found = next_window(rules, history(day_and_night, days=days), [FROZEN], NOW)
@@ -165,41 +165,41 @@ def test_statistics_that_ended_days_ago_are_no_history():
 
 
 def test_cron_windows_come_by_the_clocks_of_their_zone():
-    rules = replace(CRON, windows=(CronWindow("30 1 * * 6", 4 * HOUR, "America/New_York"),))
+    rules = replace(STATIC, windows=(CronWindow("30 1 * * 6", 4 * HOUR, "America/New_York"),))
     found = next_window(rules, None, [], NOW)
     assert found.start == datetime(2026, 6, 6, 5, 30, tzinfo=UTC) and found.end == found.start + 4 * HOUR
-    assert found.sentence == "The next window is Sat 2026-06-06 05:30 to 09:30 (UTC)."
+    assert found.sentence.startswith("The next static window is Sat 2026-06-06 05:30 to 09:30 (UTC), chosen without")
 
 
 def test_the_rest_of_a_window_that_is_open_counts_where_the_release_fits_into_it():
-    assert next_window(CRON, None, [], NOW + 3.5 * HOUR).start == NOW + 3.5 * HOUR
-    assert next_window(CRON, None, [], NOW + 4.5 * HOUR).start == NOW + 27 * HOUR
+    assert next_window(STATIC, None, [], NOW + 3.5 * HOUR).start == NOW + 3.5 * HOUR
+    assert next_window(STATIC, None, [], NOW + 4.5 * HOUR).start == NOW + 27 * HOUR
 
 
 def test_what_a_freeze_leaves_of_a_cron_window_counts_where_the_release_fits_into_it():
     early = Freeze("early", TimeRange(NOW + 3 * HOUR, NOW + 4 * HOUR))
-    assert next_window(CRON, None, [early], NOW).start == NOW + 4 * HOUR
+    assert next_window(STATIC, None, [early], NOW).start == NOW + 4 * HOUR
     late = Freeze("late", TimeRange(NOW + 4 * HOUR, NOW + 6 * HOUR))
-    assert next_window(CRON, None, [late], NOW).start == NOW + 27 * HOUR
+    assert next_window(STATIC, None, [late], NOW).start == NOW + 27 * HOUR
 
 
 def test_a_window_that_is_too_short_for_the_release_is_taken_and_said():
-    found = next_window(replace(CRON, length=5 * HOUR), None, [], NOW)
+    found = next_window(replace(STATIC, length=5 * HOUR), None, [], NOW)
     assert found.start == NOW + 3 * HOUR
     assert "shorter than the 5h that the release is estimated to run" in found.sentence
 
 
 def test_a_cron_that_does_not_come_before_the_delay_ends_is_found():
-    found = next_window(replace(CRON, windows=(CronWindow("0 0 29 2 *", HOUR),)), None, [], NOW)
+    found = next_window(replace(STATIC, windows=(CronWindow("0 0 29 2 *", HOUR),)), None, [], NOW)
     assert (found.start, found.reason) == (None, WindowReason.NO_CRON_WINDOW)
     assert "0 0 29 2 * (UTC) has no moment until then; change it, or raise maxDelay" in found.sentence
 
 
 def test_the_next_window_after_one_that_was_missed_keeps_the_deadline():
-    first = next_window(CRON, None, [], NOW)
-    again = next_window(CRON, None, [], NOW + 4 * HOUR, earliest=first.end, deadline=NOW + 7 * DAY)
+    first = next_window(STATIC, None, [], NOW)
+    again = next_window(STATIC, None, [], NOW + 4 * HOUR, earliest=first.end, deadline=NOW + 7 * DAY)
     assert again.start == NOW + 27 * HOUR
-    late = next_window(CRON, None, [], NOW + 8 * DAY, deadline=NOW + 7 * DAY)
+    late = next_window(STATIC, None, [], NOW + 8 * DAY, deadline=NOW + 7 * DAY)
     assert (late.start, late.reason) == (None, WindowReason.EXPIRED)
 
 
@@ -212,7 +212,6 @@ def test_the_next_window_after_one_that_was_missed_keeps_the_deadline():
         {"zone": "../etc/passwd"},
         {"peak_share": float("nan")},
         {"excess": 0.5},
-        {"mode": WindowMode.CRON},
     ],
 )
 def test_rules_that_can_never_be_kept_are_rejected(wrong):

@@ -11,7 +11,7 @@ from k8s_manager.release.windows.live_guard import LiveLoad, may_progress
 from k8s_manager.release.windows.load_history import LoadHistory
 from k8s_manager.release.windows.next_window import next_window
 from k8s_manager.release.windows.time_range import TimeRange
-from k8s_manager.release.windows.window_rules import Freeze, WindowMode, WindowRules
+from k8s_manager.release.windows.window_rules import Freeze, WindowRules
 
 HOUR = timedelta(hours=1)
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Africa/Casablanca")
@@ -46,7 +46,6 @@ def searches(draw):
     now = draw(moments)
     windows = tuple(draw(st.lists(cron_windows, max_size=2)))
     rules = WindowRules(
-        draw(st.sampled_from(list(WindowMode))) if windows else WindowMode.LOW_TRAFFIC,
         timedelta(minutes=draw(st.integers(5, 600))),
         windows,
         timedelta(minutes=draw(st.integers(5, 9 * 1440))),
