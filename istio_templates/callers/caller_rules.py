@@ -4,8 +4,8 @@ A tree, so that a thousand callers cost one look-up: first the tenant, by what i
 id among those that are revoked, then the caller. A route without a rule of its own has no verified caller, and is
 refused where the tenant requires one: also while a new model's rule is still on its way.
 
-Where a tenant does not require a token, Envoy checks one that is there by any provider of the slot that has its issuer.
-So a token counts only where the tenant's own provider has left its claims; what another's has verified is refused.
+Where a tenant does not require a token, a request without one is anonymous. One with a token is treated as everywhere:
+its caller has to be known, so that a model never sees a name that is not a caller's.
 
 Source of the shapes: Envoy's RBAC v3.
 """
@@ -20,11 +20,9 @@ from istio_templates.callers.matchers import (
     contains,
     deny,
     exactly,
-    has_payload,
     is_there,
     where,
 )
-from istio_templates.callers.token_check import claims_key
 from istio_templates.facts import Manifest
 
 RBAC = "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC"
@@ -37,16 +35,11 @@ def caller_rules(tenants: tuple[TenantAccess, ...]) -> Manifest:
 
 
 def _of_tenant(tenant: TenantAccess) -> Manifest:
-    verified = _verified(tenant)
-    if tenant.authentication.required:
-        return _unless_public(tenant, verified)
-    stranger = where(is_there(_caller(tenant)), deny("unknown"), allow("anonymous"))
-    return _unless_public(tenant, where(has_payload(claims_key(tenant)), verified, stranger))
-
-
-def _unless_public(tenant: TenantAccess, otherwise: Manifest) -> Manifest:
     public = {route: allow("public") for name, route in tenant.models if name in tenant.public}
-    return exactly(by_route(), public, otherwise)
+    verified = _verified(tenant)
+    if not tenant.authentication.required:
+        verified = where(is_there(_caller(tenant)), verified, allow("anonymous"))
+    return exactly(by_route(), public, verified)
 
 
 def _verified(tenant: TenantAccess) -> Manifest:

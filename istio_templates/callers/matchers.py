@@ -69,18 +69,3 @@ def contains(of: Manifest, text: str) -> Manifest:
 def is_there(of: Manifest) -> Manifest:
     """Return the question whether an input is there and not empty, whatever bytes it has."""
     return {"input": of, "value_match": {"safe_regex": {"google_re2": {}, "regex": r"\C+"}}}
-
-
-def has_payload(key: str) -> Manifest:
-    """Return the question whether a provider has verified a token and left its claims under a key."""
-    kind = f"{_TYPE}/envoy.extensions.matching.common_inputs.network.v3.DynamicMetadataInput"
-    path = [{"key": key}, {"key": "iss"}]
-    of = {"@type": kind, "filter": "envoy.filters.http.jwt_authn", "path": path}
-    matcher = {
-        "@type": f"{_TYPE}/envoy.extensions.matching.input_matchers.metadata.v3.Metadata",
-        "value": {"present_match": True},
-    }
-    return {
-        "input": {"name": "claims", "typed_config": of},
-        "custom_match": {"name": "envoy.matching.matchers.metadata_matcher", "typed_config": matcher},
-    }

@@ -43,11 +43,6 @@ def token_check(tenants: tuple[TenantAccess, ...]) -> Manifest:
     return out
 
 
-def claims_key(tenant: TenantAccess) -> str:
-    """Return under which key the claims of a tenant's verified tokens stand in Envoy's dynamic metadata."""
-    return f"tidegate.{tenant.namespace}"
-
-
 def _verifiable(authentication: AuthenticationFacts) -> list[IssuerFacts]:
     """Return the issuers whose tokens can be checked: without audiences Envoy would take tokens for anyone, and without
     a key it would take nothing of the whole slot."""
@@ -59,7 +54,7 @@ def _provider(tenant: TenantAccess, issuer: IssuerFacts) -> Manifest:
     authentication, slot = tenant.authentication, names.access_slot(tenant.namespace)
     carried = [{"name": "authorization", "value_prefix": scheme} for scheme in _SCHEMES]
     others = [name for name in dict.fromkeys(("api-key", *authentication.headers)) if name != "authorization"]
-    out: Manifest = {
+    return {
         "issuer": issuer.issuer,
         "audiences": list(issuer.audiences),
         "local_jwks": {"inline_string": issuer.jwks},
@@ -72,7 +67,6 @@ def _provider(tenant: TenantAccess, issuer: IssuerFacts) -> Manifest:
         "require_expiration": True,
         "clock_skew_seconds": CLOCK_SKEW,
     }
-    return out if authentication.required else {**out, "payload_in_metadata": claims_key(tenant)}
 
 
 def _requirement(providers: list[str], required: bool) -> Manifest:
