@@ -8,6 +8,9 @@ from collections.abc import Iterable
 from istio_templates.access_log.logger import access_logger
 from istio_templates.arms.sticky_filter import sticky_filters
 from istio_templates.autoscalers.keda_scaler import scaled_objects
+from istio_templates.callers.access_facts import TenantAccess
+from istio_templates.callers.access_insertion import access_insertion
+from istio_templates.callers.access_slot import access_slot
 from istio_templates.destination_rule import destination_rule
 from istio_templates.envoy_filter import endpoint_stats, insertion, slot_config
 from istio_templates.facts import GatewayPool, Manifest, ServedModel, SlotFacts, Tenancy
@@ -51,6 +54,16 @@ def render_pool(pool: GatewayPool, tenants: list[Tenancy], kept: frozenset[tuple
 def render_slot(slot: SlotFacts) -> list[Manifest]:
     """Return the configuration of one slot of a gateway."""
     return [slot_config(slot)]
+
+
+def render_access(pool: GatewayPool) -> list[Manifest]:
+    """Return what has a gateway check callers, but the contents of its access slots."""
+    return [access_insertion(pool)]
+
+
+def render_access_slot(pool: GatewayPool, slot: int, tenants: tuple[TenantAccess, ...]) -> list[Manifest]:
+    """Return the contents of one access slot of a gateway, for the tenants that fall into it."""
+    return [access_slot(pool, slot, tenants)]
 
 
 def render_tenant(tenant: Tenancy) -> list[Manifest]:

@@ -175,27 +175,32 @@ def of_gateway(pool: GatewayPool, name: str, priority: int, patches: list[Manife
 
 
 def _insert(pool: GatewayPool, slot: int) -> Manifest:
+    return before_router(
+        {
+            "name": names.ecds_name(pool, slot),
+            "config_discovery": {
+                "config_source": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "5s"},
+                "default_config": {
+                    "@type": LOCAL_RATE_LIMIT,
+                    "stat_prefix": _stat_prefix(slot),
+                    "token_bucket": _UNLIMITED,
+                },
+                "type_urls": [LOCAL_RATE_LIMIT],
+            },
+        }
+    )
+
+
+def before_router(http_filter: Manifest) -> Manifest:
+    """Return the patch that inserts an HTTP filter before the router of every listener: of several, what is inserted
+    first stands first."""
     return {
         "applyTo": "HTTP_FILTER",
         "match": {
             "context": "GATEWAY",
             "listener": {"filterChain": {"filter": {"name": _HCM, "subFilter": {"name": _ROUTER}}}},
         },
-        "patch": {
-            "operation": "INSERT_BEFORE",
-            "value": {
-                "name": names.ecds_name(pool, slot),
-                "config_discovery": {
-                    "config_source": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "5s"},
-                    "default_config": {
-                        "@type": LOCAL_RATE_LIMIT,
-                        "stat_prefix": _stat_prefix(slot),
-                        "token_bucket": _UNLIMITED,
-                    },
-                    "type_urls": [LOCAL_RATE_LIMIT],
-                },
-            },
-        },
+        "patch": {"operation": "INSERT_BEFORE", "value": http_filter},
     }
 
 

@@ -1,6 +1,7 @@
 """Names and labels of everything that is rendered: one place, so that nothing is named twice."""
 
 import re
+from zlib import crc32
 
 from istio_templates.facts import (
     GatewayPool,
@@ -32,6 +33,9 @@ PROBE_HOST = "probe.tidegate.internal"
 PINNED_SLOTS = 8
 QUIET_SLOTS = 4
 SLOTS = 20
+ACCESS_SLOTS = 8
+CALLER_HEADER = "x-tidegate-caller"
+"""The header by which a model learns of the verified caller."""
 
 
 REQUESTS = "requests"  # the part of a key that counts a model's requests and limits nothing
@@ -154,6 +158,40 @@ def access_log_object(pool: GatewayPool) -> str:
     return f"tidegate-{pool.name}-access-log"
 
 
+def access_slot(namespace: str) -> int:
+    """Return the access slot of a tenant, by its namespace: the same in each gateway and release."""
+    return crc32(namespace.encode()) % ACCESS_SLOTS
+
+
+def verified_caller_header(slot: int) -> str:
+    """Return the header in which an access slot finds the caller of a verified token; no model sees it.
+
+    Each slot has its own, since Envoy's jwt_authn filters (from 1.40 on) remove every header of their own providers
+    from a request, also those that another filter has verified.
+    """
+    return f"{CALLER_HEADER}-{slot}"
+
+
+def verified_token_header(slot: int) -> str:
+    """Return the header in which an access slot finds the id of a verified token; no model sees it."""
+    return f"x-tidegate-token-{slot}"
+
+
+def access_ecds_name(pool: GatewayPool, slot: int, part: str) -> str:
+    """Return the name of one of the two configurations of an access slot in Envoy: `authn` or `rbac`."""
+    return f"tidegate.{pool.name}.access-{slot}.{part}"
+
+
+def access_slot_object(pool: GatewayPool, slot: int) -> str:
+    """Return the name of the EnvoyFilter that carries an access slot's configurations."""
+    return f"tidegate-{pool.name}-access-{slot}"
+
+
+def access_insertion_object(pool: GatewayPool) -> str:
+    """Return the name of the EnvoyFilter that inserts a gateway's access slots."""
+    return f"tidegate-{pool.name}-access"
+
+
 def sticky_object(pool: GatewayPool, namespace: str, model: str) -> str:
     """Return the name of the EnvoyFilter by which a gateway keeps a model's callers on one version."""
     return f"tidegate-{pool.name}-sticky.{namespace}.{model}"
@@ -174,9 +212,14 @@ def warmup_object(model: str) -> str:
     return f"tidegate-{model}-warmup"
 
 
+def routes_of(namespace: str) -> str:
+    """Return what Istio's identities of all VirtualServices of a namespace begin with."""
+    return f"/apis/networking.istio.io/v1/namespaces/{namespace}/virtual-service/"
+
+
 def identity(namespace: str, virtual_service: str) -> LimitKey:
     """Return the key of the limit of a whole model, by the VirtualService that routes for it."""
-    return LimitKey(f"/apis/networking.istio.io/v1/namespaces/{namespace}/virtual-service/{virtual_service}")
+    return LimitKey(f"{routes_of(namespace)}{virtual_service}")
 
 
 HTTP_ROUTE = re.compile(r"/apis/gateway\.networking\.k8s\.io/v1/namespaces/([-a-z0-9]+)/http-route/([-.a-z0-9]+)")

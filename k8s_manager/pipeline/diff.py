@@ -9,6 +9,7 @@ import logging
 import operator
 from collections.abc import Iterator, Mapping
 
+from istio_templates.callers.access_retention import with_retained_access
 from istio_templates.catalog import stage
 from istio_templates.documents.tenant import Drift
 from istio_templates.facts import LimitKey, Manifest, ObjectKey
@@ -19,6 +20,7 @@ from k8s_manager.drift.connection_end import with_known_ends
 from k8s_manager.drift.digest import stamped
 from k8s_manager.drift.field_policy import NOTE, KeptEdit, annotations_of, resolve
 from k8s_manager.drift.pod_defaults import with_pod_defaults
+from k8s_manager.pipeline.access.live_access import retained_namespaces, with_idle_access_slots
 from k8s_manager.pipeline.changes import Changes, Write
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.pipeline.render import Desired
@@ -43,6 +45,7 @@ class Differ:
         self._stamped: dict[ObjectKey, tuple[Manifest, Manifest]] = {}
         self._desired: dict[ObjectKey, Manifest] = {}
         self._nothing_to_do: tuple[object, ...] = ()
+        self._retained: frozenset[str] = frozenset()
 
     def diff(
         self,
@@ -72,6 +75,8 @@ class Differ:
         owned: Mapping[ObjectKey, Manifest],
         limited: frozenset[tuple[str, LimitKey]],
     ) -> Changes:
+        self._retained = retained_namespaces(plan, owned)
+        desired = with_idle_access_slots(desired, plan, owned)
         leaving = frozenset(found.owner for found in plan.terminating if not found.waits)
         situation = Situation(
             plan, desired, owned, limited, leaving, rebindings(desired.objects, owned, plan.frozen_models, plan.tenants)
@@ -125,10 +130,11 @@ class Differ:
             writes.append(Write(obj, False, unchanged, policy, live))
 
     def _known(self, key: ObjectKey, wanted: Manifest, live: Manifest, owned: Mapping[ObjectKey, Manifest]) -> Manifest:
-        """Return the form of a desired object that fits the gateway's live pods; the same object for the same form."""
+        """Return the form of a desired object that fits the gateway's live pods, and protects live routes of tenants
+        that are not planned; the same object for the same form."""
         if key.kind != "EnvoyFilter":
             return wanted
-        found = with_known_ends(wanted, live, owned)
+        found = with_known_ends(with_retained_access(wanted, live, self._retained), live, owned)
         kept = self._stamped.get(key)
         return kept[0] if kept and kept[0] == found else found
 

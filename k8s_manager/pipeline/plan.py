@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from istio_templates import names
+from istio_templates.callers.access_facts import TenantAccess
 from istio_templates.documents import InferenceGatewaySpec, TenantSpec
 from istio_templates.documents.tenant import Drift
 from istio_templates.facts import GatewayPool, LimitKey, Manifest, ObjectKey, ServedModel, Tenancy
@@ -37,7 +38,7 @@ class Plan:
     the models of each override. `drift_policies` are those of tenants that do not have every foreign edit repaired.
     `certificates` are, by document, those that it serves, with their hosts. `revoked_routes` are the routes, as (host,
     path), that frozen models lose since they belong to another tenant now; `kept_hosts` those that they keep, as
-    (namespace, host).
+    (namespace, host). `access` are the tenants, by name, whose callers gateways check.
     """
 
     pools: Mapping[str, GatewayPool] = field(default_factory=dict)
@@ -58,6 +59,7 @@ class Plan:
     certificates: Mapping[ObjectKey, Uses] = field(default_factory=dict)
     revoked_routes: Mapping[tuple[str, str], Routes] = field(default_factory=dict)
     kept_hosts: Routes = frozenset()
+    access: Mapping[str, TenantAccess] = field(default_factory=dict)
 
     def policy_of(self, obj: Manifest) -> Drift:
         """Return the drift policy of an object's tenant."""

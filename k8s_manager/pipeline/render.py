@@ -4,9 +4,11 @@ import logging
 from dataclasses import dataclass
 
 from istio_templates import catalog, names
+from istio_templates.callers.access_slot import tenants_of_slot
 from istio_templates.documents.gateway import InferenceGatewaySpec
 from istio_templates.documents.parse import API_VERSION
 from istio_templates.facts import Manifest, ObjectKey, ServedModel, SlotFacts
+from k8s_manager.pipeline.access.gateway_access import access_of_pools
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.runtime.memo import Last, Memo
 from k8s_manager.runtime.metrics import RENDERED
@@ -45,6 +47,7 @@ class Renderer:
         ]
         found += [self._get("own gateway", name, (name, spec), _dedicated) for name, spec in plan.dedicated.items()]
         found += [self._get("tenant", name, (tenant,), catalog.render_tenant) for name, tenant in plan.tenants.items()]
+        found += self._access(plan)
         models = {key: self._model(model) for key, model in plan.models.items()}
         found += [objects for objects in models.values() if objects is not None]
         slots = [
@@ -55,6 +58,17 @@ class Renderer:
         self._memo.end_round()
         failed = tuple(plan.models[key] for key, objects in models.items() if objects is None)
         return Desired(_merged(found), _merged(slots), failed)
+
+    def _access(self, plan: Plan) -> list[dict[ObjectKey, Manifest]]:
+        """Return what checks callers, of the gateways that serve a tenant whose callers are checked."""
+        found = []
+        for name, tenants in access_of_pools(plan).items():
+            pool = plan.pools[name]
+            found.append(self._get("access", name, (pool,), catalog.render_access))
+            for slot in range(names.ACCESS_SLOTS):
+                facts = (pool, slot, tenants_of_slot(slot, tenants))
+                found.append(self._get("access slot", (name, slot), facts, catalog.render_access_slot))
+        return found
 
     def _model(self, model: ServedModel) -> dict[ObjectKey, Manifest] | None:
         """Return a model's objects; None where they cannot be rendered: one model stops no other."""

@@ -14,6 +14,7 @@ from istio_templates import names
 from istio_templates.catalog import ORDER, stage
 from istio_templates.facts import LimitKey, Manifest, ObjectKey
 from istio_templates.virtual_service import gateways_of, subsets_used
+from k8s_manager.pipeline.access.live_access import insertion_still_protects
 from k8s_manager.pipeline.changes import Changes
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.pipeline.render import Desired
@@ -131,6 +132,11 @@ def route_still_leads_there(key: ObjectKey, obj: Manifest, situation: Situation)
     return f"{route} still leads to it" if goes else None
 
 
+def callers_are_still_checked(key: ObjectKey, obj: Manifest, situation: Situation) -> str | None:
+    """The filters that check callers stay while a route that they protect does, though its tenant is not planned."""
+    return insertion_still_protects(key, obj, situation.plan, situation.owned)
+
+
 WRITE_HOLDS: tuple[Hold, ...] = (
     namespace_is_unmanaged,
     owner_is_frozen,
@@ -144,6 +150,7 @@ DELETE_HOLDS: tuple[Hold, ...] = (
     version_still_serves,
     gateway_still_carries_routes,
     route_still_leads_there,
+    callers_are_still_checked,
 )
 """What is deleted only after what replaces it, or refers to it, is in force or gone."""
 

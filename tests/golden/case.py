@@ -22,6 +22,7 @@ from k8s_manager.world.world import World
 from ratelimiter import controller, pins
 from ratelimiter.controller import LimitTarget, Observation
 from ratelimiter.target import target, total, within_tenant_ceilings
+from tests.golden.access import with_observed_access
 
 FOLDER = Path(__file__).parent / "cases"
 CASES = sorted(file.name.removesuffix(".in.yaml") for file in FOLDER.glob("*.in.yaml"))
@@ -49,6 +50,7 @@ def rendered_text(text: str) -> list[Manifest]:
     closed = _closed(plan, observed)
     if closed:
         plan = plan_once(world, closed)
+    plan = with_observed_access(plan, observed.get("access", {}))
     desired = Renderer().render(plan)
     objects = {**desired.objects, **_slots(plan, observed)}
     return in_order(objects.values())
@@ -112,4 +114,6 @@ def shown(case: str) -> list[Manifest]:
 
 def _is_asked_for(obj: Manifest) -> bool:
     name = str(obj["metadata"]["name"])
-    return name.endswith(("-endpoint-stats", "-access-log")) or "-sticky." in name
+    if name.endswith(("-endpoint-stats", "-access-log", "-access")) or "-sticky." in name:
+        return True
+    return any("matcher" in patch["patch"]["value"].get("typed_config", {}) for patch in obj["spec"]["configPatches"])

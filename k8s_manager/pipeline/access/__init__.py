@@ -1,0 +1,1 @@
+"""What gateways check of callers: whose, and what of it stays while a document is rejected."""

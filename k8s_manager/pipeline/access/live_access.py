@@ -1,0 +1,58 @@
+"""What stays of the checks of callers at a gateway, by what is live there. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from istio_templates import names
+from istio_templates.callers.access_retention import retains
+from istio_templates.catalog import render_access_slot
+from istio_templates.facts import Manifest, ObjectKey
+from k8s_manager.pipeline.plan import Plan
+from k8s_manager.pipeline.render import Desired
+from k8s_manager.world.owner import owner_of
+
+_SLOTS = range(names.ACCESS_SLOTS)
+
+
+def retained_namespaces(plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> frozenset[str]:
+    """Return the namespaces of tenants that are not in the plan, and whose routes are live: their documents are
+    rejected, or they are on their way out."""
+    return frozenset(
+        key.namespace
+        for key, live in owned.items()
+        if key.kind == "VirtualService" and _tenant(live) and _tenant(live) not in plan.tenants
+    )
+
+
+def _tenant(obj: Manifest) -> str:
+    return owner_of(obj["metadata"].get("labels") or {})[1]
+
+
+def with_idle_access_slots(desired: Desired, plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> Desired:
+    """Return what is desired, and empty access slots for those of a gateway that checks no callers any more.
+
+    They stay as long as the gateway: connections that drain still pass their filters, and without a configuration
+    Envoy would answer their requests with 500.
+    """
+    more = {}
+    for pool in plan.pools.values():
+        if ObjectKey("EnvoyFilter", pool.namespace, names.access_slot_object(pool, 0)) in desired.objects:
+            continue
+        for slot in _SLOTS:
+            key = ObjectKey("EnvoyFilter", pool.namespace, names.access_slot_object(pool, slot))
+            if key in owned:
+                more[key] = render_access_slot(pool, slot, ())[0]
+    return replace(desired, objects={**desired.objects, **more}) if more else desired
+
+
+def insertion_still_protects(
+    key: ObjectKey, obj: Manifest, plan: Plan, owned: Mapping[ObjectKey, Manifest]
+) -> str | None:
+    """Return why the filters that check callers stay in a gateway that renders none; None where they may go."""
+    pool = plan.pools.get(obj["metadata"].get("labels", {}).get(names.GATEWAY, ""))
+    if pool is None or key != ObjectKey("EnvoyFilter", pool.namespace, names.access_insertion_object(pool)):
+        return None
+    retained = retained_namespaces(plan, owned)
+    slots = (ObjectKey("EnvoyFilter", pool.namespace, names.access_slot_object(pool, n)) for n in _SLOTS)
+    kept = any(retains(owned[slot], retained) for slot in slots if slot in owned)
+    return "it checks the callers of a tenant whose routes are still live" if kept else None
