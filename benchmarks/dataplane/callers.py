@@ -87,7 +87,7 @@ def _setups() -> dict[str, Setup]:
     signer = Signer("tidegate/search", "search")
     tokens = [signer.token(sub=f"caller-{number}", jti=f"id-{number}") for number in range(SENDING)]
     checked = (*_slots(_access(signer)), *render_access(POOL))
-    neighbour = (*_slots(replace(_access(signer), tenant="ads", namespace="ads")), *render_access(POOL))
+    neighbour = (*_slots(replace(_access(signer), tenant="ads", namespace="ads", models=())), *render_access(POOL))
     return {
         "nothing checked": Setup((), (REQUEST,)),
         f"a token of one of {CALLERS} callers": Setup(checked, tuple(map(_with_token, tokens))),
