@@ -9,7 +9,18 @@ import sys
 from collections.abc import Awaitable, Callable
 
 from benchmarks.controlplane import calls, console, crowd, events, flaps, reaction, render, scale, soak, startup
-from benchmarks.dataplane import accuracy, changes, cost, isolation, refills, simulation, slow_start, steady, warmup
+from benchmarks.dataplane import (
+    accuracy,
+    callers,
+    changes,
+    cost,
+    isolation,
+    refills,
+    simulation,
+    slow_start,
+    steady,
+    warmup,
+)
 from benchmarks.statistics import autoscale, engine, external_metrics, releases, series, windows
 from benchmarks.support.report import Figure, show
 
@@ -24,6 +35,7 @@ ALL: dict[str, Benchmark] = {
     "refills": refills.run,
     "crowd": crowd.run,
     "cost": cost.run,
+    "callers": callers.run,
     "scale": scale.run,
     "reaction": reaction.run,
     "events": events.run,

@@ -3,6 +3,9 @@
 Source of the shapes: xds.type.matcher.v3.Matcher; Envoy's RBAC Action v3.
 """
 
+import re
+from collections.abc import Iterable
+
 from istio_templates.facts import Manifest
 
 _TYPE = "type.googleapis.com"
@@ -64,6 +67,12 @@ def where(predicate: Manifest, then: Manifest, otherwise: Manifest) -> Manifest:
 def contains(of: Manifest, text: str) -> Manifest:
     """Return the question whether an input contains a text."""
     return {"input": of, "value_match": {"contains": text}}
+
+
+def ends_with_one_of(of: Manifest, names: Iterable[str]) -> Manifest:
+    """Return the question whether what follows the last slash of an input is one of some names."""
+    regex = f".*/({'|'.join(map(re.escape, names))})"
+    return {"input": of, "value_match": {"safe_regex": {"google_re2": {}, "regex": regex}}}
 
 
 def is_there(of: Manifest) -> Manifest:

@@ -14,7 +14,7 @@ from istio_templates import names
 from istio_templates.catalog import ORDER, stage
 from istio_templates.facts import LimitKey, Manifest, ObjectKey
 from istio_templates.virtual_service import gateways_of, subsets_used
-from k8s_manager.pipeline.access.live_access import insertion_still_protects
+from k8s_manager.pipeline.access.live_access import insertion_still_protects, unchecked_gateways
 from k8s_manager.pipeline.changes import Changes
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.pipeline.render import Desired
@@ -86,6 +86,14 @@ def route_waits_for_its_gateway(key: ObjectKey, obj: Manifest, situation: Situat
     return f"{', '.join(map(str, absent))} is not written yet" if absent else None
 
 
+def route_waits_for_its_callers(key: ObjectKey, obj: Manifest, situation: Situation) -> str | None:  # noqa: ARG001
+    """A route opens where the callers of its tenant are checked, at every gateway that serves it."""
+    if key.kind != "VirtualService" or key in situation.owned:
+        return None
+    waits = unchecked_gateways(key, situation.plan, situation.stands)
+    return f"gateway {', '.join(waits)} does not check callers yet" if waits else None
+
+
 def gateway_waits_for_routes_that_leave(key: ObjectKey, obj: Manifest, situation: Situation) -> str | None:
     """A tenant's Gateway stays as it is while a route of it is not bound yet to those that take over."""
     if key.kind != "Gateway" or not owner_of(obj["metadata"]["labels"])[1]:
@@ -142,6 +150,7 @@ WRITE_HOLDS: tuple[Hold, ...] = (
     owner_is_frozen,
     route_waits_for_its_limit,
     route_waits_for_its_gateway,
+    route_waits_for_its_callers,
     gateway_waits_for_routes_that_leave,
 )
 """What is written only after something else is in force."""

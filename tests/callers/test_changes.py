@@ -1,6 +1,7 @@
 """What changes while a gateway serves: it takes effect at once, and in an order in which nothing stands open."""
 
 import copy
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ import pytest
 
 from istio_templates import catalog, names
 from istio_templates.callers.access_facts import CallerFacts
+from istio_templates.callers.token_check import CLOCK_SKEW
 from istio_templates.facts import Bucket, Manifest, SlotFacts
 from k8s_manager.standalone.translator.snapshot import EXTENSION, LISTENER
 from ratelimiter.slots import slot_of
 from tests.callers.rig import MODELS, OPEN, OWN, PUBLIC, SEARCH, plan_of_all
 from tests.support.callers import CheckedGateway, access_of, bearer, checked_gateway, objects_of, with_access
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.xdist_group("envoy")
 GOOD = bearer(SEARCH.token())
@@ -40,6 +43,31 @@ async def test_a_revoked_token_is_refused_on_open_connections_and_no_listener_ch
         assert await status(found) == 401
         assert await status(found, headers=bearer(SEARCH.token(jti="id-9"))) == 200
         assert await found.envoy.stats("listener_manager.listener_(added|modified|removed)$") == before
+
+
+async def test_a_token_whose_expiration_is_within_the_skew_is_taken_and_not_for_longer(tmp_path: Path):
+    """Envoy remembers tokens that it has verified; it forgets none of their claims."""
+    async with checked_gateway(tmp_path, *MODELS) as found:
+        await found.load(plan_of_all())
+        late = bearer(SEARCH.token(exp=int(time.time()) - CLOCK_SKEW + 10))
+        assert await status(found, headers=late) == 200
+
+        async def is_refused() -> bool:
+            return await status(found, headers=late) == 401
+
+        await until(is_refused, "the token being refused")
+
+
+async def test_of_a_hundred_models_a_caller_may_call_those_that_it_names(tmp_path: Path):
+    plan = plan_of_all()
+    named = frozenset({"ranker", *(f"model.{number}" for number in range(100))})
+    known = (*plan.access["search"].models, *((name, names.identity("search", name).route) for name in named))
+    callers = (CallerFacts("app1", named), CallerFacts("app2", named - {"ranker"}), CallerFacts("app3", frozenset()))
+    changed = replace(access_of(plan, "search", SEARCH, callers), models=tuple(dict.fromkeys(known)))
+    async with checked_gateway(tmp_path, *MODELS) as found:
+        await found.load(with_access(plan, changed))
+        answers = [await status(found, headers=bearer(SEARCH.token(sub=f"app{number}"))) for number in (1, 2, 3)]
+        assert answers == [200, 403, 403]
 
 
 async def test_a_route_that_comes_before_its_rule_is_refused(tmp_path: Path):

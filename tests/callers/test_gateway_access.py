@@ -91,6 +91,20 @@ def test_access_slots_are_written_before_the_insertion_and_both_before_routes(pl
     assert catalog.stage(written[places[INSERTION]]) < catalog.ORDER.index("VirtualService")
 
 
+def test_a_route_opens_when_its_gateway_checks_callers_and_a_live_one_or_a_public_one_waits_for_nothing(plan: Plan):
+    route, other = (
+        ObjectKey("VirtualService", space, name) for space, name in (("search", "ranker"), ("ads", "bidder"))
+    )
+    public = replace(plan.access["ads"], public=frozenset({"bidder"}))
+    unlimited = replace(plan, limits={}, access={**plan.access, "ads": public})
+    without = {key: obj for key, obj in live(unlimited).items() if key not in (INSERTION, route, other)}
+    found = changes(Differ(), unlimited, without)
+    assert found.held[route] == "gateway shared does not check callers yet"
+    assert {INSERTION, other} <= {names.key_of(write.obj) for write in found.writes}
+    assert not changes(Differ(), unlimited, {**without, INSERTION: live(unlimited)[INSERTION]}).held
+    assert not changes(Differ(), unlimited, {**without, route: live(unlimited)[route]}).held
+
+
 def test_without_tenants_the_insertion_goes_and_empty_access_slots_stay_for_connections_that_drain(plan: Plan):
     owned, without = live(plan), replace(plan, access={})
     found = changes(Differ(), without, owned)

@@ -114,6 +114,6 @@ def shown(case: str) -> list[Manifest]:
 
 def _is_asked_for(obj: Manifest) -> bool:
     name = str(obj["metadata"]["name"])
-    if name.endswith(("-endpoint-stats", "-access-log", "-access")) or "-sticky." in name:
+    if name.endswith(("-endpoint-stats", "-access-log")) or "-sticky." in name:
         return True
     return any("matcher" in patch["patch"]["value"].get("typed_config", {}) for patch in obj["spec"]["configPatches"])

@@ -1,12 +1,12 @@
 """What stays of the checks of callers at a gateway, by what is live there. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from istio_templates import names
 from istio_templates.callers.access_retention import retains
 from istio_templates.catalog import render_access_slot
-from istio_templates.facts import Manifest, ObjectKey
+from istio_templates.facts import GatewayPool, Manifest, ObjectKey
 from k8s_manager.pipeline.plan import Plan
 from k8s_manager.pipeline.render import Desired
 from k8s_manager.world.owner import owner_of
@@ -50,9 +50,23 @@ def insertion_still_protects(
 ) -> str | None:
     """Return why the filters that check callers stay in a gateway that renders none; None where they may go."""
     pool = plan.pools.get(obj["metadata"].get("labels", {}).get(names.GATEWAY, ""))
-    if pool is None or key != ObjectKey("EnvoyFilter", pool.namespace, names.access_insertion_object(pool)):
+    if pool is None or key != _insertion(pool):
         return None
     retained = retained_namespaces(plan, owned)
     slots = (ObjectKey("EnvoyFilter", pool.namespace, names.access_slot_object(pool, n)) for n in _SLOTS)
     kept = any(retains(owned[slot], retained) for slot in slots if slot in owned)
     return "it checks the callers of a tenant whose routes are still live" if kept else None
+
+
+def unchecked_gateways(route: ObjectKey, plan: Plan, stands: Callable[[ObjectKey], bool]) -> list[str]:
+    """Return the gateways that are to serve a route and do not check the callers of its tenant yet, by whether the
+    filters for that stand there; none for a model that anyone may call."""
+    served = plan.models.get((route.namespace, route.name))
+    access = plan.access.get(served.tenant.name) if served else None
+    if served is None or access is None or route.name in access.public:
+        return []
+    return [pool.name for pool in served.tenant.gateways if not stands(_insertion(pool))]
+
+
+def _insertion(pool: GatewayPool) -> ObjectKey:
+    return ObjectKey("EnvoyFilter", pool.namespace, names.access_insertion_object(pool))
