@@ -30,15 +30,17 @@ NAMED = 3
 Counters = Mapping[str, ClusterCounts]
 Source = tuple[str, str]
 """A gateway pod and a cluster."""
-Release = tuple[ModelPlace, str, str]
-"""A model, its stable version and the new one."""
+Release = tuple[ModelPlace, str, str, float]
+"""A model, its stable version and the new one, and when the release began: a retry is another one."""
+RECENT = 15.0
+"""Seconds before a step within which a look is one that its counts may begin from."""
 PodsOf = Callable[[GatewayPool], Sequence[PodState]]
 
 
 @dataclass(frozen=True, slots=True)
 class CountQuestion:
     """What is to be known of a step since a moment (epoch seconds): the stable and the new version, the gateways that
-    send requests to them, and the ports of the model's routes."""
+    send requests to them, the ports of the model's routes, and when the release began (epoch seconds)."""
 
     place: ModelPlace
     stable: str
@@ -46,11 +48,12 @@ class CountQuestion:
     since: float
     gateways: tuple[GatewayPool, ...]
     ports: frozenset[int]
+    started: float = 0.0
 
     @property
     def release(self) -> Release:
         """Which release asks."""
-        return self.place, self.stable, self.version
+        return self.place, self.stable, self.version, self.started
 
     def clusters(self, version: str) -> list[str]:
         """Return the names by which Envoy knows the replicas of a version."""
@@ -75,11 +78,12 @@ def pod_reader(session: aiohttp.ClientSession, port: int) -> ClusterReader:
 
 @dataclass(slots=True)
 class _StepCounts:
-    """What was counted in a step that began at `step`: since when, the last reading of each source, and what each
-    cluster had since."""
+    """What was counted in a step that began at `step`: since when, the last reading of each source, `at` the moment of
+    the last look, and what each cluster had since."""
 
     step: float
     since: float
+    at: float
     last: dict[Source, ClusterCounts] = field(default_factory=dict)
     added: dict[str, ClusterCounts] = field(default_factory=dict)
 
@@ -129,6 +133,7 @@ class GatewayCounts:
             return flaw
         now = self._clock.utc().timestamp()
         step = self._steps[asked.release] = self._begun(asked, now)
+        step.at = now
         for pod, counters in answers.items():
             if counters is not None:
                 for cluster in clusters:
@@ -138,9 +143,11 @@ class GatewayCounts:
     def _begun(self, asked: CountQuestion, now: float) -> _StepCounts:
         """Return the counts of a step; those of one that has begun since the last look go on from there."""
         before = self._steps.get(asked.release)
-        if before is None:
-            return _StepCounts(asked.since, now)
-        return before if before.step == asked.since else _StepCounts(asked.since, asked.since, before.last)
+        if before is not None and before.step == asked.since:
+            return before
+        if before is None or asked.since - before.at > RECENT:
+            return _StepCounts(asked.since, now, now)
+        return _StepCounts(asked.since, asked.since, now, before.last)
 
 
 def _flaw(asked: CountQuestion, answers: Mapping[str, Counters | None]) -> str | None:

@@ -276,7 +276,8 @@ def _is_asked(target: ReleaseTarget, state: ReleaseState | None) -> bool:
 
 
 def _question(target: ReleaseTarget, state: ReleaseState) -> ReleaseQuestion:
-    counted = CountQuestion(target.place, state.stable, state.version, state.since, target.gateways, target.ports)
+    versions = (state.stable, state.version)
+    counted = CountQuestion(target.place, *versions, state.since, target.gateways, target.ports, state.started)
     return ReleaseQuestion(
         target.place,
         target.tenant,

@@ -91,6 +91,30 @@ async def test_a_pod_that_did_not_know_a_version_has_counted_none_of_its_request
     assert found.new.requests == 10 + 3 + 2, "it begins again where it went in between"
 
 
+async def test_what_a_former_attempt_left_behind_does_not_count_in_a_retry(gateways):
+    """Its slow requests end after the last look at it."""
+    gateways.pods = {"a": {V1: counted(1000), V2: counted(70, 35)}}
+    await gateways.look(since=100.0, started=90.0)
+    gateways.pods = {"a": {V1: counted(1090), V2: counted(90, 55)}}
+    found = await gateways.look(since=200.0, started=200.0)
+    assert (found.since, found.new.requests) == (found.until, 0)
+    gateways.pods = {"a": {V1: counted(1190), V2: counted(94, 56)}}
+    found = await gateways.look(since=200.0, started=200.0)
+    assert (found.new.requests, found.new.outcomes["5xx"]) == (4, 1)
+
+
+async def test_a_look_long_before_a_step_is_none_that_its_counts_begin_from(gateways):
+    """A manager that has led before, and leads again."""
+    start = gateways.clock.moment.timestamp()
+    gateways.pods = {"a": {V2: counted(0)}}
+    await gateways.look(since=start)
+    gateways.pods = {"a": {V2: counted(500, 400)}}
+    found = await gateways.look(seconds=65.0, since=start + 60)
+    assert found.new.requests == 0
+    gateways.pods = {"a": {V2: counted(510, 400)}}
+    assert (await gateways.look(since=start + 60)).new.requests == 10
+
+
 async def test_a_port_that_was_not_asked_for_begins_at_its_first_reading(gateways):
     other = V2.replace("8080", "9000")
     gateways.pods = {"a": {V1: counted(1), V2: counted(1)}}
