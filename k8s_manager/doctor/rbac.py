@@ -49,7 +49,7 @@ RIGHTS = (
     RbacRule(
         "documents of which nothing is made",
         "tidegate.dev",
-        ("limitoverrides", "accessgrants", "modelversions"),
+        ("limitoverrides", "accessgrants", "modelversions", "callers"),
         ("get", *_FOLLOW, "create", "update", "delete"),
     ),
     RbacRule("plans that people write", "tidegate.dev", ("warmupplans",), ("get", *_FOLLOW)),
@@ -64,6 +64,7 @@ RIGHTS = (
             "warmupplans/status",
             "accessgrants/status",
             "modelversions/status",
+            "callers/status",
         ),
         ("patch",),
     ),

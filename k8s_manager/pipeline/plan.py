@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from istio_templates import names
+from istio_templates.callers.access_facts import TenantAccess
 from istio_templates.documents import InferenceGatewaySpec, TenantSpec
 from istio_templates.documents.tenant import Drift
 from istio_templates.facts import GatewayPool, LimitKey, Manifest, ObjectKey, ServedModel, Tenancy
@@ -14,6 +15,7 @@ from k8s_manager.admission.admit import AdmissionResult, Admitter
 from k8s_manager.admission.claim_index import ClaimIndex
 from k8s_manager.admission.host_delegation import revoked_routes
 from k8s_manager.admission.rules.warmup_rules import PlanChecks
+from k8s_manager.callers.access_plan import AccessInputs, AccessPlanner
 from k8s_manager.pipeline.model_plan import Limited, ModelPlan, plan_models
 from k8s_manager.pipeline.override_plan import match_overrides, plan_overrides
 from k8s_manager.pipeline.plan_inputs import PlanInputs, inputs_of
@@ -37,7 +39,7 @@ class Plan:
     the models of each override. `drift_policies` are those of tenants that do not have every foreign edit repaired.
     `certificates` are, by document, those that it serves, with their hosts. `revoked_routes` are the routes, as (host,
     path), that frozen models lose since they belong to another tenant now; `kept_hosts` those that they keep, as
-    (namespace, host).
+    (namespace, host). `access` is, by tenant with authentication, who may call which of its models.
     """
 
     pools: Mapping[str, GatewayPool] = field(default_factory=dict)
@@ -58,6 +60,7 @@ class Plan:
     certificates: Mapping[ObjectKey, Uses] = field(default_factory=dict)
     revoked_routes: Mapping[tuple[str, str], Routes] = field(default_factory=dict)
     kept_hosts: Routes = frozenset()
+    access: Mapping[str, TenantAccess] = field(default_factory=dict)
 
     def policy_of(self, obj: Manifest) -> Drift:
         """Return the drift policy of an object's tenant."""
@@ -76,7 +79,7 @@ class Planner:
     """Plans pass after pass; what has not changed is taken from the pass before."""
 
     def __init__(self) -> None:
-        self._memo, self._last = Memo(), Last()
+        self._memo, self._last, self._access = Memo(), Last(), AccessPlanner()
 
     def plan(
         self,
@@ -120,12 +123,19 @@ class Planner:
             certificates=_certificates(inputs, gateways.pools, tenants.tenants),
             revoked_routes=revoked,
             kept_hosts=kept,
+            access=self._access.plan(_access_inputs(inputs)),
         )
 
 
 def plan_once(world: World, closed: Mapping[LimitKey, str] | None = None, plans: PlanChecks | None = None) -> Plan:
     """Return the plan of one world by itself, without a pass before it."""
     return Planner().plan(world, Admitter(plans).admit(world), closed or {})
+
+
+def _access_inputs(inputs: PlanInputs) -> AccessInputs:
+    return AccessInputs(
+        inputs.tenants, inputs.models, inputs.callers, inputs.admission, inputs.caller_keys, inputs.lapsed
+    )
 
 
 def _unmanaged_namespaces(inputs: PlanInputs) -> frozenset[str]:
