@@ -7,6 +7,7 @@ from fastapi.telemetry import TelemetryConfig
 
 from k8s_manager.api import guard, problems
 from k8s_manager.api.audit import Audit
+from k8s_manager.api.callers import caller_routes
 from k8s_manager.api.exchange import Exchanges
 from k8s_manager.api.guard import Guard
 from k8s_manager.api.openapi import PROBLEMS, describe
@@ -55,6 +56,7 @@ def build(
     overrides.add(app, backend)
     version_routes.add(app, backend)
     selection_routes.add(app, backend)
+    caller_routes.add(app, backend)
     events.add(app, backend, terms)
     simulation.add(app, backend)
     bundles.add(app, backend)

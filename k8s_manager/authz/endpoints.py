@@ -85,6 +85,8 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("PUT", _REGISTRY + "/{name}/pin/approval"): _OPERATE,
     **_crud(_CALLERS, _READ, _MANAGE_CALLERS),
     **_history(_CALLERS, _READ, _MANAGE_CALLERS),
+    **{("POST", _CALLERS + "/{name}" + end): _MANAGE_CALLERS for end in ("/tokens", "/revocations")},
+    ("POST", "/v1/tenants/{tenant}/keys/rotate"): _MANAGE_CALLERS,
     **_crud("/v1/tenants", Need(Scope.TENANT, parameter="name"), _FLEET_MANAGE, Need(Scope.ANYWHERE)),
     **_crud(_MODELS, _READ, Need(Scope.TENANT, Right.EDIT)),
     **_history("/v1/gateways", _FLEET_READ, _FLEET_MANAGE),
