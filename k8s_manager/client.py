@@ -28,7 +28,7 @@ PATIENCE = 60.0  # seconds without a byte of the answer to a write; a stream of 
 READ_PATIENCE = 10.0  # the same for what is only read
 _SAFE = "/?&=%+,;:@!$'()*~#[]"  # of a path, besides letters and digits; what else a name may have is quoted
 MOST_TOGETHER = 200  # documents that are planned, or rendered, in one call
-Kind = Literal["gateway", "tenant", "model", "override", "grant", "modelversion"]
+Kind = Literal["gateway", "tenant", "model", "override", "grant", "modelversion", "caller"]
 PATHS: Mapping[str, str] = {
     "gateway": "/v1/gateways",
     "tenant": "/v1/tenants",
@@ -36,6 +36,7 @@ PATHS: Mapping[str, str] = {
     "override": "/v1/overrides",
     "grant": "/v1/grants",
     "modelversion": "/v1/tenants/{tenant}/modelversions",
+    "caller": "/v1/tenants/{tenant}/callers",
 }
 
 

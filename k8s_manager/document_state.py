@@ -19,6 +19,8 @@ def state(obj: Manifest) -> str:
             return str(conditions[kind]["reason"])
     if "Served" in conditions:
         return str(conditions["Served"]["reason"])
+    if obj.get("kind") == "Caller" and "Active" in conditions:
+        return str(conditions["Active"]["reason"])
     return "Ready" if conditions else "Unknown"
 
 

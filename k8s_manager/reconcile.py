@@ -15,6 +15,7 @@ from typing import NamedTuple
 from k8s_manager.admission.admit import Admitter
 from k8s_manager.admission.rules.warmup_rules import PlanChecks
 from k8s_manager.autoscaling.autoscale_loop import AutoscaleLoop
+from k8s_manager.callers.expiry import CallerExpiry
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.dataplane.envoy_counters import CounterLoop
 from k8s_manager.drift.repair import DriftEvents
@@ -100,7 +101,7 @@ class MainLoop:
         self._clock, self._settings = clock, settings
         self.gatherer = WorldReader(store, keda=settings.keda)
         self.traffic = TrafficResolver(settings.gateway_overlap)
-        self._deadlines = Deadlines()
+        self._deadlines, self._expiry = Deadlines(), CallerExpiry()
         self.plan_checks = PlanChecks()
         self._plan_trials = PlanTrials(self.plan_checks, self.trigger.set)
         self.figures = FigureTracker(self.gatherer.pods)
@@ -149,7 +150,7 @@ class MainLoop:
         now = self._clock.utc()
         read = self.gatherer.world()
         settled = self._deadlines.settled(read, now, self._clock.now(), self._settings.gateway_overlap)
-        world = self.traffic.resolve(settled, now)
+        world = self._expiry.at(self.traffic.resolve(settled, now), now)
         await self._plan_trials.prepare(world)
         await _give_turn()
         admission, feedback = self._admitter.admit(world), self._limits.feedback
@@ -187,8 +188,8 @@ class MainLoop:
     def _dues(
         self, world: World, plan: Plan, changes: Changes, results: Results, now: datetime
     ) -> Iterator[float | None]:
-        """Yield when something happens without an event: the end of a migration, a drain, an override, or what a
-        selection waits for. The loop's effects see to what failed."""
+        """Yield when something happens without an event: the end of a migration, a drain, an override, a caller, or
+        what a selection waits for. The loop's effects see to what failed."""
         yield from results.put_off.values()
         ends = (
             gateway_migration.due(world.bindings, now),
@@ -201,8 +202,9 @@ class MainLoop:
             yield self._clock.now() + drift.total_seconds() + 0.1
         if any(stored.spec and stored.spec.selection for stored in world.models):
             yield self._clock.now() + SELECTION_LOOK
-        if override := overrides.next_end(plan.overrides.values(), now):
-            yield self._clock.now() + min(WALL_LOOK, (override - now).total_seconds()) + 0.01
+        ends_by_date = (overrides.next_end(plan.overrides.values(), now), self._expiry.next_end(world, now))
+        for end_by_date in filter(None, ends_by_date):
+            yield self._clock.now() + min(WALL_LOOK, (end_by_date - now).total_seconds()) + 0.01
 
     def _show(self, world: World, plan: Plan) -> None:
         """Export when certificates that are served end."""
@@ -225,8 +227,8 @@ async def _give_turn() -> None:
 
 
 KINDS: tuple[str, ...] = (
-    "InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant", "ModelVersion", "Namespace",
-    "Pod", "Secret",
+    "InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant", "ModelVersion", "Caller",
+    "Namespace", "Pod", "Secret",
     "ServiceAccount", "ConfigMap", "Service", "Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler",
     "NetworkPolicy", "RoleBinding", "Gateway", "VirtualService", "DestinationRule", "EnvoyFilter", "Telemetry",
     "ScaledObject", *GATEWAY_API,

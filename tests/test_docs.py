@@ -27,7 +27,7 @@ from tests.support.pages import PAGES, ROOT, links, mentions, prose
 # Flags of kubectl, of kube-state-metrics and of the project's own modules, which the command line does not have.
 FOREIGN_FLAGS = {"--audience", "--build-arg", "--promise", "--figures", "--metric-labels-allowlist"}
 # Paths of the model's own server and of a receiver of spans, and a misspelt field that a message shows.
-FOREIGN_CALLS, MISSPELT = {"/v1/chat/completions", "/v1/traces"}, {"spec.routes[0].protocl"}
+FOREIGN_CALLS, MISSPELT = {"/v1/chat/completions", "/v1/traces"}, {"spec.routes[0].protocl", "id.timestamp.body"}
 METRIC = re.compile(r"\b(?:[a-z]+:)?tidegate_[a-z0-9_]+(?::[a-z0-9_]+)?\b")  # exported or recorded
 KINDS = {crd["spec"]["names"]["kind"] for crd in crds()}
 

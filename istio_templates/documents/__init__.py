@@ -1,7 +1,8 @@
-"""The documents that people write: InferenceGateway, Tenant, Model, ModelVersion, LimitOverride, WarmupPlan,
+"""The documents that people write: InferenceGateway, Tenant, Model, ModelVersion, Caller, LimitOverride, WarmupPlan,
 AccessGrant (group `tidegate.dev/v1alpha1`)."""
 
 from istio_templates.documents.access import AccessGrantSpec
+from istio_templates.documents.callers.caller import CallerSpec
 from istio_templates.documents.gateway import InferenceGatewaySpec
 from istio_templates.documents.model import ModelSpec
 from istio_templates.documents.override import LimitOverrideSpec
@@ -14,6 +15,7 @@ from istio_templates.text.yaml_reader import load
 __all__ = [
     "AccessGrantSpec",
     "AnySpec",
+    "CallerSpec",
     "Document",
     "InferenceGatewaySpec",
     "LimitOverrideSpec",

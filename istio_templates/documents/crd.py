@@ -58,6 +58,12 @@ _COLUMNS: dict[str, list[tuple[str, str, str]]] = {
         ("Blocked", "string", ".spec.blocked.reason"),
         ("Pinned", "string", ".spec.pinned.by"),
     ],
+    "Caller": [
+        ("Models", "string", ".spec.models"),
+        ("Active", "string", '.status.conditions[?(@.type=="Active")].status'),
+        ("Reason", "string", '.status.conditions[?(@.type=="Active")].reason'),
+        ("Expires", "string", ".spec.expires"),
+    ],
 }
 _AT_CREATION = {
     "Model": (
@@ -78,6 +84,7 @@ PLURALS: Mapping[str, str] = {
     "WarmupPlan": "warmupplans",
     "AccessGrant": "accessgrants",
     "ModelVersion": "modelversions",
+    "Caller": "callers",
 }
 SHORT_NAMES: Mapping[str, str] = {
     "InferenceGateway": "igw",
@@ -87,6 +94,7 @@ SHORT_NAMES: Mapping[str, str] = {
     "WarmupPlan": "wup",
     "AccessGrant": "agr",
     "ModelVersion": "mdv",
+    "Caller": "clr",
 }
 """What kubectl and the command line take for a kind, besides its singular and plural."""
 _AGE = ("Age", "date", ".metadata.creationTimestamp")

@@ -200,7 +200,8 @@ class ModelSpec(Spec):
     leaves the document gets no request any more, and its replicas stay for `drain`: requests under way may end, and if
     the change is taken back they are still warm. With a `rollout`, requests come to another version step by step.
     Requests that one of `trafficMatches` takes, the first that fits, come to its version; `traffic` divides the others,
-    and with `sticky` each caller stays on one side of it.
+    and with `sticky` each caller stays on one side of it. With `access: public` anyone may call it, whatever the
+    tenant's `authentication` says.
     """
 
     routes: tuple[Route, ...] = Field(default=(), max_length=32)
@@ -215,6 +216,7 @@ class ModelSpec(Spec):
     rate_limit: RateLimit | None = None
     warmup: Warmup = Warmup()
     drain: Duration = "30s"
+    access: Literal["public", "tenant"] = "tenant"
     paused: Annotated[str, Field(min_length=3, max_length=200, pattern=r"^[ -~]*$")] | None = None
 
     def figure_of(self, version: Version) -> float | None:

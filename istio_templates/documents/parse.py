@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from typing_extensions import TypeVar
 
 from istio_templates.documents.access import AccessGrantSpec
+from istio_templates.documents.callers.caller import CallerSpec
 from istio_templates.documents.fields import ANNOTATION_BYTES, LabelKey, LabelValue, brief, dns_label
 from istio_templates.documents.gateway import InferenceGatewaySpec
 from istio_templates.documents.model import ModelSpec
@@ -31,6 +32,7 @@ AnySpec = (
     | WarmupPlanSpec
     | AccessGrantSpec
     | ModelVersionSpec
+    | CallerSpec
 )
 SpecT = TypeVar("SpecT", bound=AnySpec, default=AnySpec, covariant=True)
 SPECS: dict[str, type[AnySpec]] = {
@@ -41,8 +43,9 @@ SPECS: dict[str, type[AnySpec]] = {
     "WarmupPlan": WarmupPlanSpec,
     "AccessGrant": AccessGrantSpec,
     "ModelVersion": ModelVersionSpec,
+    "Caller": CallerSpec,
 }
-NAMESPACED = ("Model", "LimitOverride", "WarmupPlan", "ModelVersion")
+NAMESPACED = ("Model", "LimitOverride", "WarmupPlan", "ModelVersion", "Caller")
 _LABELS = TypeAdapter(dict[LabelKey, LabelValue])
 _LONGEST_NAME = 64
 """Characters of an unknown field up to which one that is like it is looked for."""

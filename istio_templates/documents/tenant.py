@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from istio_templates.documents.callers.authentication import Authentication
 from istio_templates.documents.fields import DnsLabel, Labels, Path, Rate, Spec, host_or_wildcard, lies_in
 from istio_templates.documents.rollouts.release_time import ReleaseFreezes
 
@@ -109,7 +110,7 @@ class TenantSpec(Spec):
     (`repair`), leaves and reports them until the document says something else of them (`report`), or leaves them for
     good (`adopt`); what keeps tenants apart and cold replicas out is always set back. With `adopt`, objects that are
     there already are taken over as they are. In one of the `freezes` no release takes a step. A pin of a version counts
-    when `pinApprovers` persons beside its author have approved it.
+    when `pinApprovers` persons beside its author have approved it. With `authentication` gateways ask who calls.
     """
 
     namespace: DnsLabel | None = None
@@ -122,6 +123,7 @@ class TenantSpec(Spec):
     drift: Drift = "repair"
     freezes: ReleaseFreezes = ()
     pin_approvers: int = Field(default=0, ge=0, le=5, strict=True)
+    authentication: Authentication | None = None
 
     @model_validator(mode="after")
     def _distinct(self) -> "TenantSpec":

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from istio_templates.documents import (
     AccessGrantSpec,
+    CallerSpec,
     Document,
     InferenceGatewaySpec,
     LimitOverrideSpec,
@@ -25,8 +26,8 @@ from k8s_manager.admission.rules.gateway_rules import check_gateway
 from k8s_manager.admission.rules.model_rules import check_model
 from k8s_manager.admission.rules.override_rules import check_override
 from k8s_manager.admission.rules.rejection import Reason, Rejection
+from k8s_manager.admission.rules.tenant_document_rules import check_caller, check_version
 from k8s_manager.admission.rules.tenant_rules import check_tenant
-from k8s_manager.admission.rules.version_rules import check_version
 from k8s_manager.admission.rules.warmup_rules import PlanChecks, check_plan
 from k8s_manager.world.world import Stored, World
 
@@ -89,12 +90,12 @@ class Admitter:
         return results
 
     def _has_same_claims(self, before: Stored, now: Stored) -> bool:
-        """Tell whether a document is a model, or a version of one, that was accepted, and claims what it claimed."""
+        """Tell whether a document is a model, a version of one or a caller, was accepted, and claims what it did."""
         return (
             self._results[now.key].accepted
             and before.document is not None
             and now.document is not None
-            and isinstance(now.document.spec, ModelSpec | ModelVersionSpec)
+            and isinstance(now.document.spec, ModelSpec | ModelVersionSpec | CallerSpec)
             and claims_of(before.document) == claims_of(now.document)
         )
 
@@ -139,6 +140,8 @@ def rejections(document: Document, index: ClaimIndex, plans: PlanChecks) -> list
             return list(check_plan(namespace, spec, index.files, plans))
         case ModelVersionSpec() as spec:
             return list(check_version((namespace, name), spec, index))
+        case CallerSpec():
+            return list(check_caller(namespace, index))
         case AccessGrantSpec():
             return []
 

@@ -8,6 +8,7 @@ from fastapi.telemetry import TelemetryConfig
 from k8s_manager.api import guard, problems
 from k8s_manager.api.application_parts import ApplicationParts
 from k8s_manager.api.audit import Audit
+from k8s_manager.api.callers import caller_routes
 from k8s_manager.api.exchange import Exchanges
 from k8s_manager.api.guard import Guard
 from k8s_manager.api.openapi import describe
@@ -42,6 +43,7 @@ ROUTES = tuple(
         overrides,
         version_routes,
         selection_routes,
+        caller_routes,
         events,
         simulation,
         bundles,

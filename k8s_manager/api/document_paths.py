@@ -16,6 +16,7 @@ PATHS = {
     "LimitOverride": "/v1/overrides",
     "AccessGrant": "/v1/grants",
     "ModelVersion": "/v1/tenants/{tenant}/modelversions",
+    "Caller": "/v1/tenants/{tenant}/callers",
 }
 
 

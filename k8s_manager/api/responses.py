@@ -6,7 +6,7 @@ import orjson
 from fastapi import Response
 
 from istio_templates.facts import Manifest
-from k8s_manager.api.preconditions import etag
+from k8s_manager.api.concurrency.preconditions import etag
 
 
 def in_json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

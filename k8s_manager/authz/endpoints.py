@@ -57,6 +57,8 @@ _MODELS = "/v1/tenants/{tenant}/models"
 _MODEL = _MODELS + "/{model}"
 _OVERRIDE = _MODEL + "/limit/override"
 _REGISTRY = "/v1/tenants/{tenant}/modelversions"
+_CALLERS = "/v1/tenants/{tenant}/callers"
+_MANAGE_CALLERS = Need(Scope.TENANT, Right.CALLERS)
 
 _MODEL_READS = ("/limit", "/explain", "/replicas", "/release", "/selection", "/versions/{version}/replicas")
 NEEDS: Mapping[tuple[str, str], Need] = {
@@ -81,6 +83,10 @@ NEEDS: Mapping[tuple[str, str], Need] = {
     ("POST", _REGISTRY + "/{name}/evaluations"): _OPERATE,
     **{(verb, _REGISTRY + f"/{{name}}/{what}"): _OPERATE for verb in ("PUT", "DELETE") for what in ("block", "pin")},
     ("PUT", _REGISTRY + "/{name}/pin/approval"): _OPERATE,
+    **_crud(_CALLERS, _READ, _MANAGE_CALLERS),
+    **_history(_CALLERS, _READ, _MANAGE_CALLERS),
+    **{("POST", _CALLERS + "/{name}" + end): _MANAGE_CALLERS for end in ("/tokens", "/revocations")},
+    ("POST", "/v1/tenants/{tenant}/keys/rotate"): _MANAGE_CALLERS,
     **_crud("/v1/tenants", Need(Scope.TENANT, parameter="name"), _FLEET_MANAGE, Need(Scope.ANYWHERE)),
     **_crud(_MODELS, _READ, Need(Scope.TENANT, Right.EDIT)),
     **_history("/v1/gateways", _FLEET_READ, _FLEET_MANAGE),

@@ -29,6 +29,8 @@ class Right(StrEnum):
     """Limits for a time, scale, traffic, pauses, measurements."""
     EDIT = "edit"
     """Models."""
+    CALLERS = "callers"
+    """Who may call a tenant's models: callers, their tokens, and the keys of those."""
     OVERRIDE = "override"
     """Overrides beyond a tenant's own range, and over several tenants."""
     MANAGE = "manage"
@@ -48,7 +50,7 @@ class Role(StrEnum):
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.VIEWER: frozenset({Right.READ}),
     Role.TENANT_OPERATOR: frozenset({Right.READ, Right.OPERATE}),
-    Role.TENANT_ADMIN: frozenset({Right.READ, Right.OPERATE, Right.EDIT}),
+    Role.TENANT_ADMIN: frozenset({Right.READ, Right.OPERATE, Right.EDIT, Right.CALLERS}),
     Role.PLATFORM_OPERATOR: frozenset({Right.READ, Right.OPERATE, Right.OVERRIDE}),
     Role.PLATFORM_ADMIN: frozenset(Right),
 }

@@ -76,6 +76,11 @@ def model_names(ctx: typer.Context, incomplete: str) -> list[str]:
     return _starting(incomplete, _names(ctx, DocumentKind.MODEL))
 
 
+def caller_names(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Return the callers that the shell may put where one is named."""
+    return _starting(incomplete, _names(ctx, DocumentKind.CALLER))
+
+
 def _starting(incomplete: str, words: Iterable[str]) -> list[str]:
     return sorted({word for word in words if word.startswith(incomplete)})
 

@@ -18,6 +18,7 @@ class DocumentKind(StrEnum):
     OVERRIDE = "override"
     GRANT = "grant"
     MODEL_VERSION = "modelversion"
+    CALLER = "caller"
 
 
 KINDS: Mapping[str, DocumentKind] = {
@@ -27,8 +28,9 @@ KINDS: Mapping[str, DocumentKind] = {
     "LimitOverride": DocumentKind.OVERRIDE,
     "AccessGrant": DocumentKind.GRANT,
     "ModelVersion": DocumentKind.MODEL_VERSION,
+    "Caller": DocumentKind.CALLER,
 }
-OF_TENANTS = (DocumentKind.MODEL, DocumentKind.MODEL_VERSION)
+OF_TENANTS = (DocumentKind.MODEL, DocumentKind.MODEL_VERSION, DocumentKind.CALLER)
 """Kinds that are named TENANT/NAME: they stand below a tenant only."""
 
 

@@ -48,6 +48,7 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
     "release_commands.release": ("release",),
     "release_commands.versions": ("versions",),
     "release_commands.selections": ("selection",),
+    "caller_commands.caller": ("caller",),
     "api_commands.history": ("history", "rollback"),
     "api_commands.plan": ("plan", "diff"),
     "api_commands.config": ("config", "login"),

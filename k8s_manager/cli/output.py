@@ -107,10 +107,12 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "override": ("NAME", "SETS", "FOR", "MODELS", "AUTHOR", "EXPIRES", "STATE", "REASON"),
     "grant": ("NAME", "ROLE", "TENANTS", "USERS", "GROUPS", "STATE"),
     "modelversion": ("NAME", "NAMESPACE", "MODEL", "VERSION", "ALIASES", "DATA UNTIL", "EVALUATIONS", "COST", "STATE"),
+    "caller": ("NAME", "NAMESPACE", "MODELS", "EXPIRES", "REVOKED", "OWNERS", "STATE"),
     "model": ("NAME", "NAMESPACE", "REPLICAS", "LIMIT", "PER GATEWAY POD", "URL", "STATE"),
 }
 _OPTIONAL = (
-    "URL", "PER GATEWAY POD", "ADDRESSES", "HOSTS", "REASON", "AUTHOR", "GROUPS", "USERS", "REFUSED", "UP-TO-DATE",
+    "URL", "PER GATEWAY POD", "ADDRESSES", "HOSTS", "REASON", "AUTHOR", "OWNERS", "GROUPS", "USERS", "REFUSED",
+    "UP-TO-DATE",
 )  # fmt: skip
 """What a narrow terminal does without, the first first."""
 _WHOLE = ("STATE", "AGE")
@@ -269,6 +271,14 @@ def _model_version(obj: Object) -> tuple[str, ...]:
     return (obj["metadata"]["name"], obj["metadata"]["namespace"], *shown, state(obj))
 
 
+def _caller(obj: Object) -> tuple[str, ...]:
+    spec, status = obj["spec"], obj.get("status", {})
+    labels = ", ".join(f"{key}={value}" for key, value in (spec.get("modelLabels") or {}).items())
+    models = ", ".join(spec.get("models") or ()) or labels or "all"
+    shown = (models, spec.get("expires") or "-", str(status.get("revoked", 0)), ", ".join(spec.get("owners") or ()))
+    return (obj["metadata"]["name"], obj["metadata"]["namespace"], *shown[:3], shown[3] or "-", state(obj))
+
+
 _ROWS = {
     "gateway": _gateway,
     "tenant": _tenant,
@@ -276,4 +286,5 @@ _ROWS = {
     "override": _override,
     "grant": _grant,
     "modelversion": _model_version,
+    "caller": _caller,
 }

@@ -20,6 +20,7 @@ DOCUMENT_KINDS = (
     "warmupplans.tidegate.dev",
     "accessgrants.tidegate.dev",
     "modelversions.tidegate.dev",
+    "callers.tidegate.dev",
 )
 _ROUTES = ("gateways", "virtualservices", "destinationrules", "envoyfilters")
 ISTIO_KINDS = tuple(f"{kind}.networking.istio.io" for kind in _ROUTES)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from istio_templates.facts import Manifest
 from k8s_manager.autoscaling.api_service import API_SERVICE
-from k8s_manager.world.installation import LABELS, SYSTEM
+from k8s_manager.world.installation import CALLER_KEYS, LABELS, SYSTEM
 
 ACCOUNT = "tidegate"
 GATEWAY_ROLE = "tidegate-gateway"
@@ -49,7 +49,7 @@ RIGHTS = (
     RbacRule(
         "documents of which nothing is made",
         "tidegate.dev",
-        ("limitoverrides", "accessgrants", "modelversions"),
+        ("limitoverrides", "accessgrants", "modelversions", "callers"),
         ("get", *_FOLLOW, "create", "update", "delete"),
     ),
     RbacRule("plans that people write", "tidegate.dev", ("warmupplans",), ("get", *_FOLLOW)),
@@ -64,6 +64,7 @@ RIGHTS = (
             "warmupplans/status",
             "accessgrants/status",
             "modelversions/status",
+            "callers/status",
         ),
         ("patch",),
     ),
@@ -112,6 +113,7 @@ OWN_RIGHTS = (
     RbacRule("the leader's Lease", "coordination.k8s.io", ("leases",), ("get", "create", "update")),
     RbacRule("the token of the REST API", "", ("secrets",), ("get", "create")),
     RbacRule("the certificate of external metrics", "", ("secrets",), ("update",), (CERTIFICATE,)),
+    RbacRule("the keys of callers' tokens", "", ("secrets",), ("update",), (CALLER_KEYS.name,)),
 )
 """In the manager's own namespace."""
 

@@ -14,14 +14,16 @@ from istio_templates.envoy_filter import gateways_of_slots
 from istio_templates.facts import LiveRoute, Manifest, ObjectKey
 from istio_templates.gateway import hosts_of
 from istio_templates.virtual_service import delegates_of, gateways_of, routes_of, weights_of
+from k8s_manager.gather.caller_key_reader import public_keys
 from k8s_manager.gather.destination_reader import DestinationReader
 from k8s_manager.gather.pod_reader import PodReader
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.memo import Last, Memo
 from k8s_manager.world import certificate
 from k8s_manager.world.certificate import Certificate
+from k8s_manager.world.installation import CALLER_KEYS
 from k8s_manager.world.rollout import Rollout, rollout_of
-from k8s_manager.world.world import Bound, Deployed, Foreign, NamespaceState, Routing, Splits
+from k8s_manager.world.world import Bound, Deployed, Foreign, NamespaceState, PublicKey, Routing, Splits
 from ratelimiter.autoscaler import Scaler
 
 T = TypeVar("T")
@@ -47,6 +49,11 @@ class ObjectReader:
         """Return the certificates in some namespaces; None where one cannot be read."""
         changes = tuple((namespace, self._store.changes("Secret", namespace)) for namespace in sorted(namespaces))
         return self._last["certificates"].get(changes, lambda: self._certificates(namespaces))
+
+    def caller_keys(self) -> dict[str, tuple[PublicKey, ...]]:
+        """Return the public keys of the tokens that the manager issues, by tenant."""
+        stored = self._store.get(CALLER_KEYS)
+        return self._last["caller keys"].get((stored,), lambda: public_keys(stored))
 
     def files(self) -> dict[tuple[str, str], dict[str, bytes]]:
         """Return the contents of the ConfigMaps that the manager does not own."""

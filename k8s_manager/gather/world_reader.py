@@ -57,7 +57,9 @@ class WorldReader:
 
     def claims(self) -> World:
         """Return the world as far as admission needs it: without replicas and limits."""
-        gateways, tenants, models, overrides, warmup_plans, access_grants, versions = map(self.documents.all, DOCUMENTS)
+        gateways, tenants, models, overrides, warmup_plans, access_grants, versions, callers = map(
+            self.documents.all, DOCUMENTS
+        )
         gateway_pods = {s.key.name: self.pods.gateway_pods(s.spec) for s in gateways if s.spec}
         return World(
             gateways=gateways,
@@ -67,6 +69,8 @@ class WorldReader:
             warmup_plans=warmup_plans,
             access_grants=access_grants,
             model_versions=versions,
+            callers=callers,
+            caller_keys=self._objects.caller_keys(),
             files=self._objects.files(),
             ungated=frozenset().union(*(self._ungated(stored) for stored in models if _asks_for_gates(stored))),
             namespaces=self._objects.namespaces(),

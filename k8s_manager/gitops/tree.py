@@ -49,7 +49,7 @@ from k8s_manager.world.world import Stored
 
 MARK = ObjectKey("ConfigMap", SYSTEM, "tidegate-tree")
 TREE, CLUSTER = "tree", "cluster"
-_WITHOUT_OBJECTS = ("AccessGrant", "ModelVersion")
+_WITHOUT_OBJECTS = ("AccessGrant", "ModelVersion", "Caller")
 """Documents of which nothing is made that a tree could hold."""
 
 

@@ -28,7 +28,9 @@ from k8s_manager.runtime.token_bucket import Rate, TokenBuckets
 from k8s_manager.world.installation import SYSTEM
 
 log = logging.getLogger(__name__)
-KINDS = ("InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant", "ModelVersion")
+KINDS = (
+    "InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant", "ModelVersion", "Caller",
+)  # fmt: skip
 LONGEST = 2.0
 REQUEUE = Backoff(1.0, 10.0)
 WAITING = 1000

@@ -35,6 +35,7 @@ _ALL = (
     Resource("WarmupPlan", "tidegate.dev/v1alpha1", "warmupplans"),
     Resource("AccessGrant", "tidegate.dev/v1alpha1", "accessgrants", namespaced=False),
     Resource("ModelVersion", "tidegate.dev/v1alpha1", "modelversions"),
+    Resource("Caller", "tidegate.dev/v1alpha1", "callers"),
     Resource("Namespace", "v1", "namespaces", namespaced=False),
     Resource("Pod", "v1", "pods"),
     Resource("Secret", "v1", "secrets"),
@@ -82,7 +83,9 @@ OPTIONAL = {
     "ScaledObject": "no version can have writer keda",
 }
 """Kinds that a cluster need not have, each with what is missing where it may not be read."""
-DOCUMENTS = ("InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant", "ModelVersion")
+DOCUMENTS = (
+    "InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant", "ModelVersion", "Caller",
+)  # fmt: skip
 OWNED = (
     "Namespace", "InferenceGateway", "ServiceAccount", "ConfigMap", "Service", "Deployment", "PodDisruptionBudget",
     "HorizontalPodAutoscaler", "NetworkPolicy", "RoleBinding", "Gateway", "VirtualService", "DestinationRule",

@@ -87,7 +87,7 @@ _SCALING: Shape = {
 }
 _STATUSES: Mapping[str, Shape] = {
     "InferenceGateway": {"pods": {"total!": int, "ready!": int}, "addresses": _TEXTS},
-    "Tenant": {"namespace": str, "gateway": str, "moving": {"from!": _TEXTS, "until!": str}},
+    "Tenant": {"namespace": str, "gateway": str, "authentication": str, "moving": {"from!": _TEXTS, "until!": str}},
     "Model": {
         "url": str,
         "versions": [{"name!": str, "desired": int, "ready!": int}],
@@ -100,6 +100,7 @@ _STATUSES: Mapping[str, Shape] = {
     },
     "LimitOverride": {"models": int, "inForce": int},
     "ModelVersion": {"version": str, "candidate": bool, "weight": int},
+    "Caller": {"models": int, "revoked": int},
 }
 _DATED: Shape = {
     **dict.fromkeys(("type!", "status!", "reason!", "message!", "lastTransitionTime!"), str),

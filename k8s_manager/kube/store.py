@@ -18,12 +18,13 @@ from k8s_manager.kube.shapes import fit
 from k8s_manager.runtime.clock import Clock
 from k8s_manager.runtime.metrics import ODD_VALUES
 from k8s_manager.world.certificate import KEYS as CERTIFICATES
+from k8s_manager.world.installation import CALLER_KEYS, PUBLIC_KEYS
 
 log = logging.getLogger(__name__)
 OWNERS = {TENANT, GATEWAY}
 # Autoscalers update their status every few seconds; it decides nothing here.
 _RESTLESS = ("HorizontalPodAutoscaler", "ScaledObject", "Service", *GATEWAY_API)
-_CARRIED_ON = ("namespace", "gateway", "moving", "draining", "rollout", "selected")
+_CARRIED_ON = ("namespace", "gateway", "authentication", "moving", "draining", "rollout", "selected")
 """What a manager that starts goes on from."""
 MOST_GONE = 10_000
 """Deleted objects that are remembered, the last ones."""
@@ -203,9 +204,11 @@ class Store:
 
 
 def _keep_public(secret: Manifest) -> None:
-    """Leave of a Secret only its name and certificates: the manager must not know anything else in it."""
+    """Leave of a Secret only its name, certificates and public keys of callers: the manager must not know anything else
+    in it."""
     secret["metadata"] = {name: secret["metadata"][name] for name in _NAMED if name in secret["metadata"]}
-    secret["data"] = {key: text for key, text in (secret.get("data") or {}).items() if key in CERTIFICATES}
+    kept = (PUBLIC_KEYS,) if key_of(secret) == CALLER_KEYS else CERTIFICATES
+    secret["data"] = {key: text for key, text in (secret.get("data") or {}).items() if key in kept}
 
 
 def _is_ours(obj: Manifest) -> bool:

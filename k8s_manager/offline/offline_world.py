@@ -41,6 +41,7 @@ def world_with(found: Iterable[Stored], secrets: Iterable[tuple[str, str]] | Non
         warmup_plans=tuple(by_kind["WarmupPlan"]),
         access_grants=tuple(by_kind["AccessGrant"]),
         model_versions=tuple(by_kind["ModelVersion"]),
+        callers=tuple(by_kind["Caller"]),
         namespaces={},
         ready={},
         gateway_pods={},

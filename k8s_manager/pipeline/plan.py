@@ -15,6 +15,7 @@ from k8s_manager.admission.admit import AdmissionResult, Admitter
 from k8s_manager.admission.claim_index import ClaimIndex
 from k8s_manager.admission.host_delegation import revoked_routes
 from k8s_manager.admission.rules.warmup_rules import PlanChecks
+from k8s_manager.callers.access_plan import AccessInputs, AccessPlanner
 from k8s_manager.pipeline.model_plan import Limited, ModelPlan, plan_models
 from k8s_manager.pipeline.override_plan import match_overrides, plan_overrides
 from k8s_manager.pipeline.plan_inputs import PlanInputs, inputs_of
@@ -38,7 +39,7 @@ class Plan:
     the models of each override. `drift_policies` are those of tenants that do not have every foreign edit repaired.
     `certificates` are, by document, those that it serves, with their hosts. `revoked_routes` are the routes, as (host,
     path), that frozen models lose since they belong to another tenant now; `kept_hosts` those that they keep, as
-    (namespace, host). `access` are the tenants, by name, whose callers gateways check.
+    (namespace, host). `access` is, by tenant with authentication, who may call which of its models.
     """
 
     pools: Mapping[str, GatewayPool] = field(default_factory=dict)
@@ -78,7 +79,7 @@ class Planner:
     """Plans pass after pass; what has not changed is taken from the pass before."""
 
     def __init__(self) -> None:
-        self._memo, self._last = Memo(), Last()
+        self._memo, self._last, self._access = Memo(), Last(), AccessPlanner()
 
     def plan(
         self,
@@ -122,12 +123,19 @@ class Planner:
             certificates=_certificates(inputs, gateways.pools, tenants.tenants),
             revoked_routes=revoked,
             kept_hosts=kept,
+            access=self._access.plan(_access_inputs(inputs)),
         )
 
 
 def plan_once(world: World, closed: Mapping[LimitKey, str] | None = None, plans: PlanChecks | None = None) -> Plan:
     """Return the plan of one world by itself, without a pass before it."""
     return Planner().plan(world, Admitter(plans).admit(world), closed or {})
+
+
+def _access_inputs(inputs: PlanInputs) -> AccessInputs:
+    return AccessInputs(
+        inputs.tenants, inputs.models, inputs.callers, inputs.admission, inputs.caller_keys, inputs.lapsed
+    )
 
 
 def _unmanaged_namespaces(inputs: PlanInputs) -> frozenset[str]:

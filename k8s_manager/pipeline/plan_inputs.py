@@ -1,10 +1,11 @@
 """Everything that a plan follows from, as one value: an equal value gives the same plan. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from istio_templates import names
 from istio_templates.documents import (
+    CallerSpec,
     InferenceGatewaySpec,
     LimitOverrideSpec,
     ModelSpec,
@@ -16,7 +17,7 @@ from istio_templates.facts import DEFAULT_KEDA, KedaFacts, LimitKey, ObjectKey
 from k8s_manager.admission.admit import AdmissionResult
 from k8s_manager.traffic.weights import can_be_split
 from k8s_manager.world.tenant_gateways import Binding
-from k8s_manager.world.world import Bound, NamespaceState, Stored, World
+from k8s_manager.world.world import Bound, NamespaceState, PublicKey, Stored, World
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,9 @@ class PlanInputs:
     closed: Mapping[LimitKey, str]
     lifted: frozenset[LimitKey]
     keda: KedaFacts = DEFAULT_KEDA
+    callers: tuple[Stored[CallerSpec], ...] = ()
+    caller_keys: Mapping[str, tuple[PublicKey, ...]] = field(default_factory=dict)
+    lapsed: frozenset[tuple[str, str, str]] = frozenset()
 
     def accepted(self, stored: Stored[SpecT]) -> SpecT | None:
         """Return the spec of a document that is accepted; None for any other."""
@@ -76,6 +80,9 @@ def inputs_of(
         closed=dict(closed),
         lifted=lifted,
         keda=world.keda,
+        callers=world.callers,
+        caller_keys=world.caller_keys,
+        lapsed=world.lapsed,
     )
 
 

@@ -19,6 +19,7 @@ from istio_templates.documents.tenant import Drift
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.admission.admit import AdmissionResult
 from k8s_manager.admission.rules.warmup_rules import PlanChecks
+from k8s_manager.callers.expiry import with_lapsed
 from k8s_manager.drift.field_policy import kept_edits, resolve
 from k8s_manager.drift.pod_defaults import with_pod_defaults
 from k8s_manager.pipeline.plan import Plan, plan_once
@@ -36,6 +37,7 @@ GROUPS = {
     "LimitOverride": "overrides",
     "AccessGrant": "access_grants",
     "ModelVersion": "model_versions",
+    "Caller": "callers",
 }
 """The kinds that can be previewed, each with where the world keeps them."""
 
@@ -158,7 +160,7 @@ def _compare(
     overrides: Collection[ObjectKey],
     at: datetime,
 ) -> Preview:
-    now, then = RenderedWorld.of(world, plans, owned), RenderedWorld.of(changed, plans, owned)
+    now, then = (RenderedWorld.of(with_lapsed(one, at), plans, owned) for one in (world, changed))
     changes = []
     for key in sorted(now.objects.keys() | then.objects.keys()):
         old, new = now.object(key, owned), then.object(key, owned)

@@ -57,8 +57,10 @@ def complete(stored: Stored, body: Manifest, conditions: Iterable[Condition]) ->
 
 
 def binding_before(stored: Stored) -> Manifest:
-    """Return the gateways of a tenant in its status: a document that is not accepted migrates no tenant."""
-    return {name: stored.status[name] for name in ("namespace", "gateway", "moving") if name in stored.status}
+    """Return the gateways of a tenant in its status, and whether it has authentication: a document that is not accepted
+    migrates no tenant, and opens none."""
+    kept = ("namespace", "gateway", "moving", "authentication")
+    return {name: stored.status[name] for name in kept if name in stored.status}
 
 
 def condition_before(stored: Stored, type_: str) -> Manifest | None:

@@ -17,7 +17,7 @@ from k8s_manager.world.world import FINALIZER, Stored, World
 
 AT_ONCE = 16
 FIELD_MANAGER = "tidegate-finalizer"
-_NOTHING_RENDERED = ("LimitOverride", "WarmupPlan", "AccessGrant", "ModelVersion")
+_NOTHING_RENDERED = ("LimitOverride", "WarmupPlan", "AccessGrant", "ModelVersion", "Caller")
 
 
 class Finalizers:

@@ -16,6 +16,7 @@ from k8s_manager.limits.prometheus_replicas import ONE_SOURCE, SourceDoubt
 from k8s_manager.release.registry.registry_status import RegistryView, registry_condition, registry_status
 from k8s_manager.release.release_status import release_condition
 from k8s_manager.release.selection_status import selection_condition
+from k8s_manager.status.callers.caller_status import guarding
 from k8s_manager.status.document_status import DocumentInputs, condition_before, rendered_status, undated
 from k8s_manager.status.limit_status import cap_of, limit_status
 from k8s_manager.status.rollout_status import DeploymentState, rollout_conditions
@@ -52,8 +53,8 @@ class ModelInputs(NamedTuple):
     its gateways if none of them has a ready pod, `scales` the decisions on its replicas, `unplaced` by version replicas
     that have found no node for too long, `release_flaw` what is wrong in what was asked of its release, `selection`
     which version should serve, `registry` how it is with the registered model that its versions come from.
-    `before_scales`: this manager has not looked at any replicas yet. `limit_mark` differs
-    whenever the limit is shown differently.
+    `unguarded`: its tenant asks who calls, and no gateway can. `before_scales`: this manager has not looked at any
+    replicas yet. `limit_mark` differs whenever the limit is shown differently.
     """
 
     spec: ModelSpec
@@ -76,6 +77,7 @@ class ModelInputs(NamedTuple):
     selection: Manifest | None = None
     selected: Manifest | None = None
     registry: RegistryView | None = None
+    unguarded: bool = False
 
 
 def model_status(
@@ -99,6 +101,7 @@ def model_status(
         *_traffic_matched(spec, ready),
         *_counted_together(inputs.served, spec, stored),
         *rollout_conditions(inputs.rollouts, stored),
+        *((guarding(spec),) if inputs.unguarded else ()),
     ]
     if spec.rollout is not None:
         rollout = stored.status.get("rollout")

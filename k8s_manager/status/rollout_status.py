@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from istio_templates import names
+from istio_templates.documents import InferenceGatewaySpec, ModelSpec
 from istio_templates.facts import Pairs
 from k8s_manager.status.document_status import condition_before
 from k8s_manager.world.condition import Condition
@@ -145,3 +146,25 @@ def _on(found: DeploymentState) -> str:
 def pods_of_version(model: str, version: str) -> Pairs:
     """Return the labels of the pods that a version's Deployment makes, as its selector has them."""
     return ((names.MODEL, model), (names.VERSION, version))
+
+
+def gateway_rollout(name: str, spec: InferenceGatewaySpec, world: World) -> tuple[DeploymentState, ...]:
+    """Return the Deployment of a managed gateway; nothing of one whose pods another owner runs."""
+    if spec.managed is None:
+        return ()
+    found = deployment_state(world, spec.namespace, name, f"gateway {name}", ((names.GATEWAY, name),))
+    return (found,) if found else ()
+
+
+def model_rollouts(namespace: str, model: str, spec: ModelSpec, world: World) -> tuple[DeploymentState, ...]:
+    """Return the Deployments of a model's versions; those that only drain have no part in it."""
+    serving = {version.name for version in spec.versions}.union(world.departed.get((namespace, model), ()))
+    deployed = (found.version for found in world.deployed.get((namespace, model), ()))
+    versions = sorted(version for version in deployed if version in serving)
+    found = (
+        deployment_state(
+            world, namespace, names.deployment(model, name), f"version {name}", pods_of_version(model, name)
+        )
+        for name in versions
+    )
+    return tuple(state for state in found if state)

@@ -9,8 +9,11 @@ Ready          it serves                                       Ready | NoReadyRe
                                                                | NotServed | Paused | ScaledToZero
 Active         (overrides) it is in force for some model       Active | Overruled | WithoutEffect | NoModel
                                                                | Pending | Expired
+               (callers) it may call some model                Active | Suspended | Expired | NoModel
+                                                               | NoAuthentication
 Served         (registered versions) requests go to it         Served | Blocked | NoModel | NotListed | NoTraffic
-ResolvedRefs   (grants) the tenants that it names exist        ResolvedRefs | TenantNotFound
+ResolvedRefs   (grants, callers) what it names exists          ResolvedRefs | TenantNotFound | ModelNotFound
+CallersChecked (models) only where gateways cannot             HttpRoute
 SlotsUnique    (gateways) no foreign EnvoyFilter in a slot     Unique | Duplicate
 LimitsApplied  (gateways) every pod runs the written limits    Applied | Rejected | NoAnswer | NoGatewayPod
 LoadEven       (gateways) no pod rejects while another idles   Even | Uneven | NotRead
@@ -62,6 +65,7 @@ from functools import partial
 from istio_templates import names
 from istio_templates.documents import (
     AccessGrantSpec,
+    CallerSpec,
     InferenceGatewaySpec,
     LimitOverrideSpec,
     ModelSpec,
@@ -80,12 +84,20 @@ from k8s_manager.release.release_target import ModelPlace
 from k8s_manager.release.selection_document import Registered, VersionReader
 from k8s_manager.release.selection_status import selected_version
 from k8s_manager.runtime.memo import Memo
+from k8s_manager.status.callers.caller_status import (
+    CallerInputs,
+    GuardedTenant,
+    caller_inputs,
+    caller_status,
+    guarded_tenants,
+    is_unguarded,
+)
 from k8s_manager.status.document_status import DocumentInputs, accepted_status, condition_before, unreadable_status
 from k8s_manager.status.drift_status import DriftNotes
 from k8s_manager.status.gateway_status import GatewayInputs, gateway_status
 from k8s_manager.status.model_status import ModelInputs, model_status
 from k8s_manager.status.override_status import OverrideInputs, override_status
-from k8s_manager.status.rollout_status import DeploymentState, deployment_state, pods_of_version
+from k8s_manager.status.rollout_status import gateway_rollout, model_rollouts
 from k8s_manager.status.sources import GateSource, LimitSource, StatusSources
 from k8s_manager.status.tenant_status import GrantInputs, TenantInputs, grant_status, tenant_status
 from k8s_manager.status.versions.selection_memo import SelectionMemo
@@ -99,7 +111,9 @@ from k8s_manager.world.rollout import NODE_GRACE, UnplacedReplicas
 from k8s_manager.world.tenant import namespace_of
 from k8s_manager.world.world import Stored, World
 
-KindInputs = GatewayInputs | TenantInputs | ModelInputs | OverrideInputs | GrantInputs | VersionInputs | None
+KindInputs = (
+    GatewayInputs | TenantInputs | ModelInputs | OverrideInputs | GrantInputs | VersionInputs | CallerInputs | None
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +131,7 @@ class PassOutcome:
     registered: Registered
     approvers: Mapping[str, int]
     selections: SelectionMemo
+    guarded: Mapping[str, GuardedTenant]
 
 
 class StatusBuilder:
@@ -161,6 +176,7 @@ class StatusBuilder:
             registered,
             approvers,
             self._selections,
+            guarded_tenants(plan.access),
         )
         drift = self._drift.conditions(results, changes, plan, owned, now)
         failures, terminating = _failures(results), {found.stored.key: found for found in plan.terminating}
@@ -204,6 +220,8 @@ def _build(stored: Stored, document: DocumentInputs, inputs: KindInputs, limits:
             return grant_status(stored, document, inputs)
         case VersionInputs():
             return version_status(stored, document, inputs)
+        case CallerInputs():
+            return caller_status(stored, document, inputs)
     return accepted_status(stored, document)
 
 
@@ -224,6 +242,8 @@ def _inputs(stored: Stored, done: PassOutcome) -> KindInputs:
         case ModelVersionSpec() as spec:
             served = done.plan.models.get((stored.key.namespace, spec.model))
             return version_inputs(stored, spec, served)
+        case CallerSpec() as spec:
+            return caller_inputs(stored, spec, done.guarded.get(stored.key.namespace))
         case AccessGrantSpec() as spec:
             return GrantInputs(len(spec.tenants or ()), tuple(sorted(set(spec.tenants or ()) - done.tenants)))
     return None
@@ -243,7 +263,7 @@ def _gateway_inputs(name: str, spec: InferenceGatewaySpec, done: PassOutcome) ->
         uneven=sources.counters.uneven(name),
         unread=sources.counters.unread(name),
         probed=sources.proofs.started,
-        rollouts=_gateway_rollout(name, spec, done.world),
+        rollouts=gateway_rollout(name, spec, done.world),
     )
 
 
@@ -264,7 +284,7 @@ def _model_inputs(stored: Stored, spec: ModelSpec, done: PassOutcome) -> ModelIn
         warmup=_warmup(served, done.sources.gates),
         draining=tuple(done.draining.status(namespace, model)),
         limit_mark=limits.mark(identity),
-        rollouts=_rollouts(namespace, model, spec, world),
+        rollouts=model_rollouts(namespace, model, spec, world),
         without_pods=_without_pods(served, world),
         scales=done.sources.scales.in_status(namespace, model),
         release_flaw=unknown_verb(stored.release_request),
@@ -273,6 +293,7 @@ def _model_inputs(stored: Stored, spec: ModelSpec, done: PassOutcome) -> ModelIn
         registry=_registry(spec, ModelPlace(namespace, model), done) if selection is not None else None,
         unplaced=_unplaced(namespace, model, spec, done),
         before_scales=not done.sources.scales.are_known,
+        unguarded=is_unguarded(spec, done.guarded.get(namespace)),
     )
 
 
@@ -306,27 +327,6 @@ def _without_pods(served: ServedModel | None, world: World) -> tuple[str, ...]:
     names_of = tuple(pool.name for pool in served.tenant.gateways) if served else ()
     pods = (pod for name in names_of for pod in world.gateway_pods.get(name, ()))
     return () if any(pod.ready and not pod.leaving for pod in pods) else names_of
-
-
-def _gateway_rollout(name: str, spec: InferenceGatewaySpec, world: World) -> tuple[DeploymentState, ...]:
-    if spec.managed is None:
-        return ()
-    found = deployment_state(world, spec.namespace, name, f"gateway {name}", ((names.GATEWAY, name),))
-    return (found,) if found else ()
-
-
-def _rollouts(namespace: str, model: str, spec: ModelSpec, world: World) -> tuple[DeploymentState, ...]:
-    """Return the Deployments of a model's versions; those that only drain have no part in it."""
-    serving = {version.name for version in spec.versions}.union(world.departed.get((namespace, model), ()))
-    deployed = (found.version for found in world.deployed.get((namespace, model), ()))
-    versions = sorted(version for version in deployed if version in serving)
-    found = (
-        deployment_state(
-            world, namespace, names.deployment(model, name), f"version {name}", pods_of_version(model, name)
-        )
-        for name in versions
-    )
-    return tuple(state for state in found if state)
 
 
 def _unplaced(

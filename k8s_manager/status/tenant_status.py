@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from istio_templates.documents import TenantSpec
 from istio_templates.facts import Manifest
+from k8s_manager.callers.access_plan import OPTIONAL, REQUIRED
 from k8s_manager.status.document_status import (
     DocumentInputs,
     accepted,
@@ -29,7 +30,10 @@ def tenant_status(stored: Stored, document: DocumentInputs, inputs: TenantInputs
     name, spec = stored.key.name, inputs.spec
     binding = inputs.binding or Binding((gateway_name(name, spec),))
     body = {"namespace": namespace_of(name, spec), **binding.status()}
+    if spec.authentication:
+        body["authentication"] = REQUIRED if spec.authentication.required else OPTIONAL
     if not document.admission.accepted:
+        body.pop("authentication", None)
         body |= binding_before(stored)
     return rendered_status(stored, document, body, ())
 

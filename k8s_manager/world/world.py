@@ -8,6 +8,7 @@ from typing import Generic
 from collectors.replicas import PodState
 from istio_templates.documents import (
     AccessGrantSpec,
+    CallerSpec,
     Document,
     InferenceGatewaySpec,
     LimitOverrideSpec,
@@ -87,6 +88,16 @@ class Routing:
 
 
 @dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A public key of a tenant's own tokens: its id, the key as JSON (JWK), and until when (RFC 3339) tokens that it
+    signed can be good; empty for the key that signs now."""
+
+    id: str
+    jwk: str
+    until: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class NamespaceState:
     """A namespace that exists: its labels, and whether it is going away."""
 
@@ -156,7 +167,9 @@ class World:
     known (rendering for Git). `splits` are those of the routes of others that models attach to, and `unfollowed` says,
     by (namespace, model), why the traffic of a model is not read from such a route but from its document. `ungated` are
     (namespace, model, version) of existing pods without the readiness gate that their model asks for. `keda` is how
-    KEDA asks the manager, and `absent` are the kinds that the cluster need not have, and that it has not.
+    KEDA asks the manager, and `absent` are the kinds that the cluster need not have, and that it has not. `caller_keys`
+    are the public keys of the tokens that the manager issues, by tenant, and `lapsed` says what of callers is over at
+    this moment, as `callers.expiry` writes it.
     """
 
     gateways: tuple[Stored[InferenceGatewaySpec], ...]
@@ -177,6 +190,9 @@ class World:
     warmup_plans: tuple[Stored[WarmupPlanSpec], ...] = ()
     access_grants: tuple[Stored[AccessGrantSpec], ...] = ()
     model_versions: tuple[Stored[ModelVersionSpec], ...] = ()
+    callers: tuple[Stored[CallerSpec], ...] = ()
+    caller_keys: Mapping[str, tuple[PublicKey, ...]] = field(default_factory=dict)
+    lapsed: frozenset[tuple[str, str, str]] = frozenset()
     files: Mapping[tuple[str, str], Mapping[str, bytes]] = field(default_factory=dict)
     ungated: frozenset[tuple[str, str, str]] = frozenset()
     deployed: Mapping[tuple[str, str], tuple[Deployed, ...]] = field(default_factory=dict)
@@ -195,7 +211,7 @@ class World:
 
     def kinds(self) -> tuple[tuple[Stored, ...], ...]:
         """Return the documents by kind, those first that others refer to."""
-        others = (self.overrides, self.access_grants, self.model_versions)
+        others = (self.overrides, self.access_grants, self.model_versions, self.callers)
         return self.gateways, self.tenants, self.warmup_plans, self.models, *others
 
     def documents(self) -> tuple[Stored, ...]:

@@ -48,6 +48,12 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
         "metadata": {"name": "ranker-v9", "namespace": "search"},
         "spec": {"model": "ranker", "uri": "s3://models/ranker/9"},
     },
+    "Caller": {
+        "apiVersion": "tidegate.dev/v1alpha1",
+        "kind": "Caller",
+        "metadata": {"name": "app1", "namespace": "search"},
+        "spec": {"models": ["ranker"], "revokedTokens": [{"id": "t1", "expires": "2999-01-01T00:00:00Z"}]},
+    },
 }
 """A document of each kind that is right."""
 Path = tuple[str, ...]

@@ -37,6 +37,7 @@ KNOWN = ("aaaaaaaa",) * 3
 MODELS = "/v1/tenants/{tenant}/models"
 ONE = MODELS + "/ranker"
 REGISTRY = "/v1/tenants/{tenant}/modelversions"
+CALLERS = "/v1/tenants/{tenant}/callers"
 MATRIX = {
     ("GET", "/v1/whoami"): KNOWN,
     ("GET", "/v1/events?follow=false"): ANYWHERE,
@@ -109,6 +110,17 @@ MATRIX = {
     ("GET", REGISTRY + "/none/history"): TENANT_READ,
     ("GET", REGISTRY + "/none/history/1"): TENANT_READ,
     ("POST", REGISTRY + "/none/rollback"): TENANT_OPERATE,
+    ("GET", CALLERS): TENANT_READ,
+    ("GET", CALLERS + "/none"): TENANT_READ,
+    ("PUT", CALLERS + "/new"): TENANT_EDIT,
+    ("PATCH", CALLERS + "/none"): TENANT_EDIT,
+    ("DELETE", CALLERS + "/none"): TENANT_EDIT,
+    ("GET", CALLERS + "/none/history"): TENANT_READ,
+    ("GET", CALLERS + "/none/history/1"): TENANT_READ,
+    ("POST", CALLERS + "/none/rollback"): TENANT_EDIT,
+    ("POST", CALLERS + "/none/tokens"): TENANT_EDIT,
+    ("POST", CALLERS + "/none/revocations"): TENANT_EDIT,
+    ("POST", "/v1/tenants/{tenant}/keys/rotate"): TENANT_EDIT,
     ("PUT", ONE + "/pause"): TENANT_OPERATE,
     ("GET", MODELS): TENANT_READ,
     ("GET", ONE): TENANT_READ,

@@ -180,7 +180,7 @@ async def test_who_one_is_and_what_one_may_is_shown_and_tokens_are_made(fleet, s
     code, out, _ = await tidegate("whoami", server=server)
     assert out.splitlines() == [
         "tidegate:holder, in tidegate:masters",
-        "  platformAdmin in all tenants: edit, manage, operate, override, read",
+        "  platformAdmin in all tenants: callers, edit, manage, operate, override, read",
     ]
     code, out, error = await tidegate("token", "ci-search", "--group", "ml")
     (entry,) = yaml.safe_load(out)

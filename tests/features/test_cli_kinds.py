@@ -41,6 +41,7 @@ DOCUMENTS: dict[str, dict[str, Any]] = {
     "LimitOverride": document("LimitOverride", OVERRIDE, namespace="tidegate-system"),
     "WarmupPlan": document("WarmupPlan", {**CASE, "success": {"latency": {"max": "1s"}}}, namespace="search"),
     "ModelVersion": document("ModelVersion", {"model": "one", "image": "x:1"}, name="one-v1", namespace="search"),
+    "Caller": document("Caller", {"models": ["one"]}, namespace="search"),
     "AccessGrant": document("AccessGrant", {"role": "viewer", "groups": ["ml"]}),
 }
 BY_KUBECTL = {"WarmupPlan"}
@@ -103,7 +104,7 @@ async def test_a_kind_is_written_shown_and_deleted_or_left_to_kubectl(tidegate, 
             assert code == (1 if words == ["diff"] and ("@@" in said or "# " in said) else 0), (words, said)
     word = KINDS[kind].value if kind in KINDS else kind.lower()
     one = DOCUMENTS[kind]["metadata"]["name"]
-    name = f"search/{one}" if kind in ("Model", "ModelVersion") else one
+    name = f"search/{one}" if kind in ("Model", "ModelVersion", "Caller") else one
     for words in (["get", word], ["get", word, name, "-o", "yaml"], ["history", word, name], ["delete", word, name]):
         code, said = await tidegate(words)
         assert code == (2 if kind in BY_KUBECTL else 0), (words, said)

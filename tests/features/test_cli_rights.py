@@ -11,6 +11,7 @@ from k8s_manager.cli.main import COMMANDS, build
 from tests.features.conftest import make_search
 from tests.features.test_access import GRANTS, GROUPS, PEOPLE, made
 from tests.features.test_overrides import override
+from tests.support.caller_documents import caller
 from tests.support.documents import labels, model, tenant
 from tests.support.waiting import until
 
@@ -20,7 +21,7 @@ ROLES = ("viewer", "operator", "admin", "auditor", "platform-operator", "platfor
 READ, OPERATE, EDIT = "yyyyyy", "nyynyy", "nnynny"
 FLEET_READ, FLEET_OVERRIDE, MANAGE = "nnnyyy", "nnnnyy", "nnnnny"
 OTHERS_READ, OTHERS_OPERATE = "hhhyyy", "hhhnyy"
-DOCUMENT, FLEETS, OWN, FOLDER = "model.yaml", "all.yaml", "own.yaml", "copies"
+DOCUMENT, FLEETS, OWN, CALLER, FOLDER = "model.yaml", "all.yaml", "own.yaml", "caller.yaml", "copies"
 WHY = ("--reason", "a test")
 TABLE = [
     ("whoami", READ),
@@ -42,6 +43,19 @@ TABLE = [
     ("get gateway", FLEET_READ),
     ("get gateway shared", FLEET_READ),
     ("get grant", MANAGE),
+    ("get caller -t search", READ),
+    ("get caller search/app1", READ),
+    ("describe caller search/app1", READ),
+    ("history caller search/app1", READ),
+    ("plan -f caller.yaml", EDIT),
+    ("apply -f caller.yaml --dry-run", EDIT),
+    ("delete caller search/app1 --dry-run", EDIT),
+    ("caller token search/app1 --for 1h", EDIT),
+    ("caller token ads/app1 --for 1h", "hhhnnn"),
+    ("caller revoke search/app1 t1 --dry-run", EDIT),
+    ("caller suspend search/app1 --dry-run", EDIT),
+    ("caller resume search/app1 --dry-run", EDIT),
+    ("caller rotate-keys search", EDIT),
     ("limit search/ranker", READ),
     ("explain search/ranker", READ),
     ("explain search/ranker --about ready", READ),
@@ -137,10 +151,13 @@ async def rest(fleet, tmp_path):
         version = {"model": "ranker", "version": "v9", "image": "x:9"}
         assert (await calls.call("POST", "/v1/tenants/search/modelversions", version))[0] == 201
         assert (await calls.call("PUT", "/v1/tenants/search/modelversions/ranker-v9/pin", {}))[0] == 200
+        assert (await calls.call("PUT", "/v1/tenants/search/callers/app1", {"spec": {}}))[0] == 201
+        await until(lambda: has_history(calls, "/v1/tenants/search/callers/app1"), "the first revision of the caller")
         for name, documents in {
             DOCUMENT: [model()],
             OWN: [override("new", "search", target={"model": "ranker"}, total=20)],
             FLEETS: [ranged, model()],
+            CALLER: [caller("app2")],
         }.items():
             (tmp_path / name).write_text(yaml.safe_dump_all(documents))
         for person in PEOPLE:
@@ -156,7 +173,9 @@ async def has_history(calls, path: str) -> bool:
 
 async def tidegate(rest, person: str, line: str) -> tuple[int, str]:
     """Run a command as a person; return its exit code and all that it said."""
-    words = [str(rest.folder / word) if word in (DOCUMENT, FLEETS, OWN, FOLDER) else word for word in line.split()]
+    words = [
+        str(rest.folder / word) if word in (DOCUMENT, FLEETS, OWN, CALLER, FOLDER) else word for word in line.split()
+    ]
     server = f"http://127.0.0.1:{rest._session._base_url.port}"
     options = ["--server", server, "--token-file", str(rest.folder / f"{person}.token")]
     done = await asyncio.to_thread(CliRunner().invoke, build(words), [*words, *options])

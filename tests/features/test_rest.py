@@ -9,7 +9,7 @@ import pytest
 
 from istio_templates.facts import ObjectKey
 from istio_templates.yaml_text import yaml_text
-from k8s_manager.api.preconditions import etag
+from k8s_manager.api.concurrency.preconditions import etag
 from k8s_manager.runtime.settings import Settings
 from tests.features.conftest import make_search
 from tests.support.documents import gateway, labels, model, tenant

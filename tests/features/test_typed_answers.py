@@ -21,7 +21,7 @@ from tests.support.standalone import free_port
 from tests.support.waiting import until
 
 NAMES = {"gateways": "shared", "tenants": "search", "models": "ranker", "overrides": "night", "grants": "sre"}
-NAMES["modelversions"] = "ranker-v9"
+NAMES |= {"modelversions": "ranker-v9", "callers": "app1"}
 THERE = {"tenant": "search", "model": "ranker", "version": "v1", "revision": "1", "host": "free.example.com"}
 ORDER = ("PUT", "GET", "PATCH", "POST", "DELETE")
 
@@ -75,6 +75,7 @@ async def rest(fleet, tmp_path):
             "tenants/search/overrides/night",
             "grants/sre",
             "tenants/search/modelversions/ranker-v9",
+            "tenants/search/callers/app1",
         ):
             await until(lambda path=path: has_history(calls, path), what=f"the history of {path}")
         yield calls

@@ -42,6 +42,7 @@ PINNED = {"by": "anna", "at": "2026-11-21T00:00:00Z"}
 VERSION = {"spec": {"model": "ranker", "image": "example.com/ranker:v9", "pinned": PINNED}}
 EVALUATION = {"dataset": "holdout", "metric": "auc", "value": 0.9, "samples": 100, "at": "2026-11-21T03:00:00Z"}
 REGISTRY = "/v1/tenants/{tenant}/modelversions"
+CALLER = "/v1/tenants/{tenant}/callers/{name}"
 BODIES = {
     "/v1/gateways/{name}": {"spec": gateway("NAME", "NAME-gw")["spec"]},
     "/v1/tenants/{name}": {"spec": tenant("NAME")["spec"]},
@@ -58,6 +59,10 @@ BODIES = {
     f"{REGISTRY}/{{name}}/block": {"reason": "fuzz"},
     f"{REGISTRY}/{{name}}/pin": {},
     f"{REGISTRY}/{{name}}/pin/approval": {},
+    CALLER: {"spec": {"models": ["ranker"]}},
+    f"{CALLER}/tokens": {"ttl": "1h"},
+    f"{CALLER}/revocations": {"id": "t1", "expires": "2999-01-01T00:00:00Z"},
+    "/v1/tenants/{tenant}/keys/rotate": {"now": True},
     "/v1/claims/{host}": {"tenant": "lender"},
     f"{MODEL}/traffic": {"traffic": [{"version": "v1", "weight": 100}]},
     f"{MODEL}/versions/{{version}}/scale": {"replicas": 2},
@@ -121,6 +126,7 @@ def rest() -> list[dict]:
             "metadata": {"name": "ranker-v9", "namespace": "search"},
             **VERSION,
         },
+        {"apiVersion": API, "kind": "Caller", "metadata": {"name": "app1", "namespace": "search"}, **BODIES[CALLER]},
     ]
 
 

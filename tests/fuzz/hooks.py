@@ -17,7 +17,7 @@ BODIES = json.loads(Path(os.environ["TIDEGATE_FUZZ_BODIES"]).read_text())
 SERVER = os.environ["TIDEGATE_FUZZ_SERVER"]
 THERE = {"tenant": "search", "model": "ranker", "version": "v1", "revision": 1}
 NAMES = {"gateways": "shared", "tenants": "search", "models": "ranker", "overrides": "night", "grants": "sre"}
-NAMES["modelversions"] = "ranker-v9"
+NAMES |= {"modelversions": "ranker-v9", "callers": "app1"}
 OPTIONS = ("dryRun", "plan", "If-Match", "limit", "continue", "labelSelector", "against", "after")
 dice = random.Random(20261122)
 

@@ -4,7 +4,6 @@ A change is made again on what is there where another client was faster, unless 
 document it is (If-Match): pipelines evaluate one version side by side.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -12,9 +11,9 @@ from typing import Any
 
 from istio_templates.documents import ModelVersionSpec, parse
 from istio_templates.documents.versions.model_version import VersionContent, VersionEvaluation, document_name
-from istio_templates.errors import Conflict, Outdated, Problem
+from istio_templates.errors import Conflict, Problem
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.api.preconditions import WHATEVER
+from k8s_manager.api.concurrency.spec_change import SpecChanges
 from k8s_manager.api.problems import Unconditional
 from k8s_manager.api.registry.bodies import ApprovalBody, BlockBody, PinBody, VersionRegistration
 from k8s_manager.api.registry.pin_rules import approval_problem
@@ -26,9 +25,6 @@ from k8s_manager.api.services.write_request import WriteRequest
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import WriteConflict
 
-ATTEMPTS = 8
-PAUSE = 0.05
-"""Seconds until a change that another writer has overtaken is made again."""
 Change = Callable[[ModelVersionSpec], dict[str, Any]]
 """Returns the fields of a spec that change, None for those that go; raises `Conflict`."""
 
@@ -38,6 +34,7 @@ class VersionRegistry:
 
     def __init__(self, client: KubeClient, catalog: DocumentCatalog, writer: DocumentWriter) -> None:
         self._client, self._catalog, self._writer = client, catalog, writer
+        self._changes = SpecChanges(catalog, writer)
 
     async def register(
         self, namespace: str, body: VersionRegistration, by: str, write: WriteRequest
@@ -105,21 +102,7 @@ class VersionRegistry:
         return await self._change(key, add, replace(write, approves=True))
 
     async def _change(self, key: ObjectKey, change: Change, write: WriteRequest) -> Manifest:
-        for attempt in range(ATTEMPTS):
-            live = self._catalog.live(key)
-            changed = change(_spec_of(live))
-            spec = {name: value for name, value in {**live["spec"], **changed}.items() if value is not None}
-            if spec == live["spec"] and not write.dry_run:
-                return shown(live)
-            asked = replace(write, match=write.match or WHATEVER)
-            try:
-                answer, _ = await self._writer.put(key, {"spec": spec}, asked, live)
-                return answer
-            except (Outdated, WriteConflict):
-                if write.match is not None or attempt == ATTEMPTS - 1:
-                    raise
-            await asyncio.sleep(PAUSE)
-        raise AssertionError("the last attempt returns or raises")
+        return await self._changes.change(key, lambda live: change(_spec_of(live)), write)
 
 
 def _spec_of(document: Manifest) -> ModelVersionSpec:

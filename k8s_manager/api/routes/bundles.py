@@ -57,11 +57,16 @@ def _require_right(caller: Caller, raw: Manifest, backend: Backend) -> None:
     kind, metadata = raw.get("kind"), raw.get("metadata")
     namespace = metadata.get("namespace") if isinstance(metadata, dict) else None
     tenant = backend.documents.tenant_of(namespace) if isinstance(namespace, str) else None
-    rights = {"Model": Right.EDIT, "LimitOverride": Right.OPERATE, "ModelVersion": Right.OPERATE}
+    rights = {
+        "Model": Right.EDIT,
+        "LimitOverride": Right.OPERATE,
+        "ModelVersion": Right.OPERATE,
+        "Caller": Right.CALLERS,
+    }
     right = rights.get(str(kind), Right.MANAGE)
     if kind == "LimitOverride" and tenant is None:
         right = Right.OVERRIDE
-    if not caller.may(right, tenant if right in (Right.EDIT, Right.OPERATE) else None):
+    if not caller.may(right, tenant if right in (Right.EDIT, Right.OPERATE, Right.CALLERS) else None):
         where = f"in namespace {namespace}" if kind == "Model" or tenant else "for the whole fleet"
         raise Denied(
             f"{caller.identity.user} may not {right.value} {where}, which a {kind} needs; plan the others without it, "

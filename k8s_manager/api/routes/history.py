@@ -6,12 +6,12 @@ from fastapi import Depends, Query, Request, Response
 
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.api.application_parts import Api, api_router
+from k8s_manager.api.concurrency.preconditions import WHATEVER
 from k8s_manager.api.document_paths import ROOTS, place_of
 from k8s_manager.api.exchange import note
 from k8s_manager.api.guard import caller_of, change_by
 from k8s_manager.api.openapi import described
 from k8s_manager.api.parameters import DryRun, Match, Planned
-from k8s_manager.api.preconditions import WHATEVER
 from k8s_manager.api.request_body import body_of
 from k8s_manager.api.responses import in_json
 from k8s_manager.api.routes.overrides import authored

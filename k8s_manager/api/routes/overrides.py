@@ -12,10 +12,10 @@ from istio_templates.errors import Invalid, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.admission.rules.override_rules import override_name
 from k8s_manager.api.application_parts import Api, api_router
+from k8s_manager.api.concurrency.preconditions import WHATEVER
 from k8s_manager.api.exchange import note
 from k8s_manager.api.guard import caller_of, change_by
 from k8s_manager.api.openapi import created, deleting, described
-from k8s_manager.api.preconditions import WHATEVER
 from k8s_manager.api.request_body import body_of
 from k8s_manager.api.responses import in_json
 from k8s_manager.api.schemas.bodies import OverrideBody

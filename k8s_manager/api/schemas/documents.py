@@ -8,6 +8,7 @@ from pydantic import Field
 
 from istio_templates.documents import (
     AccessGrantSpec,
+    CallerSpec,
     InferenceGatewaySpec,
     LimitOverrideSpec,
     ModelSpec,
@@ -18,6 +19,7 @@ from k8s_manager.api.schemas.answer import ApiAnswer, optional
 from k8s_manager.api.schemas.history import RevisionSummary
 from k8s_manager.api.schemas.statuses import (
     AccessGrantStatus,
+    CallerStatus,
     InferenceGatewayStatus,
     LimitOverrideStatus,
     ModelStatus,
@@ -95,6 +97,14 @@ class ModelVersionDocument(StoredDocument):
     status: ModelVersionStatus = optional()
 
 
+class CallerDocument(StoredDocument):
+    """A Caller."""
+
+    kind: Literal["Caller"]
+    spec: CallerSpec
+    status: CallerStatus = optional()
+
+
 class Page(ApiAnswer):
     """A page of a list."""
 
@@ -137,6 +147,12 @@ class ModelVersionPage(Page):
     items: list[ModelVersionDocument]
 
 
+class CallerPage(Page):
+    """A page of a tenant's Callers."""
+
+    items: list[CallerDocument]
+
+
 class InferenceGatewayRevision(RevisionSummary):
     """A revision of an InferenceGateway."""
 
@@ -173,6 +189,12 @@ class ModelVersionRevision(RevisionSummary):
     spec: ModelVersionSpec
 
 
+class CallerRevision(RevisionSummary):
+    """A revision of a Caller."""
+
+    spec: CallerSpec
+
+
 class DeletedDocuments(ApiAnswer):
     """What goes, the document that was asked for last."""
 
@@ -199,4 +221,5 @@ KINDS: Mapping[str, KindSchemas] = {
     "LimitOverride": KindSchemas("override", LimitOverrideDocument, LimitOverridePage, LimitOverrideRevision),
     "AccessGrant": KindSchemas("grant", AccessGrantDocument, AccessGrantPage, AccessGrantRevision),
     "ModelVersion": KindSchemas("modelversion", ModelVersionDocument, ModelVersionPage, ModelVersionRevision),
+    "Caller": KindSchemas("caller", CallerDocument, CallerPage, CallerRevision),
 }

@@ -57,6 +57,7 @@ class TenantStatus(DocumentStatus):
 
     namespace: str = optional()
     gateway: str = optional()
+    authentication: Literal["required", "optional"] = optional(description="Only with spec.authentication.")
     moving: TenantMigration | None = None
 
 
@@ -132,3 +133,10 @@ class ModelVersionStatus(DocumentStatus):
     version: str = optional()
     candidate: bool = optional()
     weight: int = optional()
+
+
+class CallerStatus(DocumentStatus):
+    """The status of a Caller: how many models it may call, and how many of its tokens are revoked."""
+
+    models: int = optional()
+    revoked: int = optional()

@@ -12,9 +12,9 @@ from istio_templates.text.json_values import is_large
 from k8s_manager.admission.admit import rejections
 from k8s_manager.admission.incremental_index import IncrementalIndex
 from k8s_manager.admission.rules.warmup_rules import PlanChecks, heavy_bundles, problems_in
+from k8s_manager.api.concurrency.write_locks import WriteLocks
 from k8s_manager.api.services.document_bodies import completed, require_not_over
 from k8s_manager.api.services.document_catalog import DocumentCatalog, PlanView
-from k8s_manager.api.services.write_locks import WriteLocks
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.runtime.work.work_queue import WorkQueue
 from k8s_manager.traffic.resolver import TrafficResolver

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from k8s_manager.admission.rules.warmup_rules import PlanChecks
+from k8s_manager.api.callers.caller_tokens import CallerTokens
+from k8s_manager.api.concurrency.spec_change import SpecChanges
+from k8s_manager.api.concurrency.write_locks import WriteLocks
 from k8s_manager.api.registry.version_registry import VersionRegistry
 from k8s_manager.api.services.admission_check import AdmissionCheck
 from k8s_manager.api.services.bundle_planner import BundlePlanner
@@ -14,8 +17,8 @@ from k8s_manager.api.services.host_transfer import HostTransfers
 from k8s_manager.api.services.inventory import Inventory
 from k8s_manager.api.services.model_actions import ModelActions
 from k8s_manager.api.services.model_reader import ModelReader
-from k8s_manager.api.services.write_locks import WriteLocks
 from k8s_manager.autoscaling.scale_view import ScaleViews
+from k8s_manager.callers.key_store import KeyStore
 from k8s_manager.dataplane.config_probe import ConfigProbeLoop
 from k8s_manager.dataplane.gateway_reader import GatewayReader
 from k8s_manager.doctor.manager_report import ManagerReports
@@ -54,6 +57,7 @@ class Backend:
     inventory: Inventory
     actions: ModelActions
     registry: VersionRegistry
+    tokens: CallerTokens
     transfers: HostTransfers
     events: Events
     history: HistoryRecorder
@@ -110,6 +114,7 @@ def backend_of(
         inventory=Inventory(store, catalog),
         actions=ModelActions(client, store, catalog, models, writer, reader, releases),
         registry=VersionRegistry(client, catalog, writer),
+        tokens=CallerTokens(catalog, SpecChanges(catalog, writer), KeyStore(client, store, clock), clock),
         transfers=HostTransfers(store, catalog, writer, clock, patience),
         events=events,
         history=history,

@@ -12,13 +12,13 @@ from istio_templates.documents import TenantSpec
 from istio_templates.documents.versions.model_version import version_of
 from istio_templates.errors import Conflict, NotFound, Problem, TidegateError, Transient
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.api.preconditions import WHATEVER, etag, require
+from k8s_manager.api.concurrency.preconditions import WHATEVER, etag, require
+from k8s_manager.api.concurrency.write_locks import WriteLocks
 from k8s_manager.api.services.admission_check import AdmissionCheck
 from k8s_manager.api.services.deletion_remainder import remainder
 from k8s_manager.api.services.document_bodies import namespace_of, routes_in
 from k8s_manager.api.services.document_catalog import DocumentCatalog
 from k8s_manager.api.services.document_writer import DocumentWriter
-from k8s_manager.api.services.write_locks import WriteLocks
 from k8s_manager.api.services.write_request import WriteRequest
 from k8s_manager.history.recorder import HistoryRecorder
 from k8s_manager.history.revision import ChangeAuthor, mark

@@ -9,12 +9,12 @@ from istio_templates.documents import Document, ModelSpec, ModelVersionSpec, par
 from istio_templates.documents.parse import API_VERSION
 from istio_templates.errors import Conflict, Outdated, Problem, Waiting
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.api.preconditions import WHATEVER, etag, require
+from k8s_manager.api.concurrency.preconditions import WHATEVER, etag, require
+from k8s_manager.api.concurrency.write_locks import WriteLocks
 from k8s_manager.api.registry.pin_rules import pin_problems
 from k8s_manager.api.services.admission_check import AdmissionCheck
 from k8s_manager.api.services.document_bodies import completed, edited, generation, marked, shown, user_metadata
 from k8s_manager.api.services.document_catalog import DocumentCatalog
-from k8s_manager.api.services.write_locks import WriteLocks
 from k8s_manager.api.services.write_request import WriteRequest
 from k8s_manager.history.recorder import KINDS as RECORDED
 from k8s_manager.history.recorder import HistoryRecorder

@@ -7,7 +7,7 @@ from istio_templates import names
 from istio_templates.documents.fields import host_or_wildcard
 from istio_templates.errors import Conflict, NotFound, Problem, TidegateError, Transient
 from istio_templates.facts import Manifest, ObjectKey
-from k8s_manager.api.preconditions import etag
+from k8s_manager.api.concurrency.preconditions import etag
 from k8s_manager.api.services.document_bodies import routes_in
 from k8s_manager.api.services.document_catalog import DocumentCatalog
 from k8s_manager.api.services.document_writer import DocumentWriter

@@ -9,7 +9,7 @@ from istio_templates.documents.versions.chosen_version import holding
 from istio_templates.errors import Conflict, NotFound, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from istio_templates.names import RELEASE, deployment
-from k8s_manager.api.preconditions import WHATEVER, require
+from k8s_manager.api.concurrency.preconditions import WHATEVER, require
 from k8s_manager.api.schemas.bodies import MOST_REASON
 from k8s_manager.api.services.document_bodies import completed, shown
 from k8s_manager.api.services.document_catalog import DocumentCatalog

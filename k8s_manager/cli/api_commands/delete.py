@@ -30,7 +30,7 @@ from k8s_manager.cli.kinds import KINDS
 from k8s_manager.cli.output import Format, Object
 from k8s_manager.cli.selection import chosen
 
-ORDER = ("LimitOverride", "Model", "ModelVersion", "Tenant", "InferenceGateway", "AccessGrant")
+ORDER = ("LimitOverride", "Model", "ModelVersion", "Caller", "Tenant", "InferenceGateway", "AccessGrant")
 """What depends on others goes first, and rights last."""
 PAUSE = 0.5
 PATIENCE = 600.0

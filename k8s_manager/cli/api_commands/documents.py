@@ -344,7 +344,7 @@ def _path(kind: DocumentKind, name: str, tenant: str | None) -> str:
 
 def _tenant_of(connection: Connection, document: Document) -> str | None:
     namespace = document.namespace
-    if namespace is None or document.kind not in ("Model", "LimitOverride", "ModelVersion"):
+    if namespace is None or document.kind not in ("Model", "LimitOverride", "ModelVersion", "Caller"):
         return None
     if document.kind == "LimitOverride" and namespace == SYSTEM:
         return None

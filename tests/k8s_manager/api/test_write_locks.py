@@ -4,7 +4,7 @@ import asyncio
 
 from istio_templates.documents import parse
 from istio_templates.facts import ObjectKey
-from k8s_manager.api.services.write_locks import WriteLocks
+from k8s_manager.api.concurrency.write_locks import WriteLocks
 from tests.support.bounds import hung
 from tests.support.documents import model
 

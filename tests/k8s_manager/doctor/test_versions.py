@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from istio_templates.errors import Invalid, Outdated
 from istio_templates.facts import ObjectKey
 from k8s_manager.api import pages
-from k8s_manager.api.preconditions import etag, require
+from k8s_manager.api.concurrency.preconditions import etag, require
 from k8s_manager.api.problems import Unconditional
 
 KEY = ObjectKey("Model", "search", "ranker")

@@ -1,0 +1,1 @@
+"""Documents of who may call a tenant's models: its callers, and how they are known."""

@@ -1,0 +1,1 @@
+"""Tokens of callers: issued, revoked, and the keys that sign them rotated."""

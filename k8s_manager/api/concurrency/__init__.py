@@ -1,0 +1,1 @@
+"""Documents that several clients change at once: preconditions, locks, and changes that are made again."""

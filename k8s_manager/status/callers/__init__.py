@@ -1,0 +1,1 @@
+"""Statuses of callers, and what models say of them."""
