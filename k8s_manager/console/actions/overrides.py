@@ -11,7 +11,7 @@ from starlette.routing import Route
 from istio_templates.documents.fields import span
 from k8s_manager.admission.rules.override_rules import override_name
 from k8s_manager.console import ROOT
-from k8s_manager.console.actions.refused_form import RefusedForm, refused, require_confirmation
+from k8s_manager.console.actions.form_refusal import RefusedForm, refused, require_confirmation
 from k8s_manager.console.api_client import ApiRefusal
 from k8s_manager.console.form import number
 from k8s_manager.console.page import PageReader, link, page, searched

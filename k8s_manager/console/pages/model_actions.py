@@ -12,8 +12,8 @@ from starlette.routing import Route
 from istio_templates.documents.fields import span
 from k8s_manager.console import ROOT
 from k8s_manager.console.actions.document_form import FORM, differences, fields_of, patch_of
+from k8s_manager.console.actions.form_refusal import RefusedForm, require_confirmation
 from k8s_manager.console.actions.overrides import KILL_SWITCH, changes_of
-from k8s_manager.console.actions.refused_form import RefusedForm, require_confirmation
 from k8s_manager.console.api_client import ApiRefusal
 from k8s_manager.console.page import link
 from k8s_manager.console.pages.models import CHANGED, document_page, model_page, path_of

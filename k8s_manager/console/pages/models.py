@@ -14,7 +14,7 @@ from istio_templates.arms.arm_facts import WEIGHTS
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.console import ROOT
 from k8s_manager.console.actions.document_form import FORM, fields_of
-from k8s_manager.console.actions.refused_form import RefusedForm
+from k8s_manager.console.actions.form_refusal import RefusedForm
 from k8s_manager.console.api_client import ApiClient, ApiRefusal
 from k8s_manager.console.page import page
 from k8s_manager.console.pages.figures import (

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from k8s_manager.console import ROOT
-from k8s_manager.console.actions.refused_form import RefusedForm
+from k8s_manager.console.actions.form_refusal import RefusedForm
 from k8s_manager.console.api_client import ApiClient, ApiRefusal
 from k8s_manager.console.form import number
 from k8s_manager.console.page import page

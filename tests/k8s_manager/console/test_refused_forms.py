@@ -6,7 +6,7 @@ from html import unescape
 import pytest
 
 from istio_templates.yaml_text import yaml_text
-from k8s_manager.console.actions.refused_form import RefusedForm
+from k8s_manager.console.actions.form_refusal import RefusedForm
 from k8s_manager.console.api_client import ApiRefusal
 from tests.features.test_access import as_
 
