@@ -67,7 +67,11 @@ class Conflict(TidegateError):
 
 
 class NotFound(TidegateError):
-    """A name without an object."""
+    """A name without an object; `problems` say at which fields of a document it stands, where it stands in one."""
+
+    def __init__(self, message: str, problems: Sequence[Problem] = ()) -> None:
+        self.problems = listed(problems)
+        super().__init__(message)
 
 
 class Waiting(TidegateError):

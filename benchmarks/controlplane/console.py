@@ -19,7 +19,9 @@ PAGES = {
     "overview": "", "gateways": "gateways", "gateway": "gateways/shared", "tenants": "tenants",
     "tenants, searched": "tenants?q=t09", "tenant": "tenants/t0000", "model": "tenants/t0000/models/ranker",
     "its series": "tenants/t0000/models/ranker/series?span=15m", "its history": "tenants/t0000/models/ranker/history",
-    "its document": "tenants/t0000/models/ranker/document", "overrides": "overrides", "hosts": "claims",
+    "its document": "tenants/t0000/models/ranker/document", "its logs": "tenants/t0000/models/ranker/logs",
+    "what if": "tenants/t0000/models/ranker/what-if", "the designer": "tenants/t0000/design", "access": "access",
+    "overrides": "overrides", "hosts": "claims",
     "changes": "changes", "changes, filtered": "changes?q=t0000&by=token&type=call", "git": "git", "doctor": "doctor",
 }  # fmt: skip
 FLOOR = "account"

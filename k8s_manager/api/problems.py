@@ -83,7 +83,7 @@ def status_of(error: TidegateError) -> int:
 
 def answer(request: Request, error: TidegateError) -> Response:
     """Return the problem document for a `TidegateError`."""
-    fields = error.problems if isinstance(error, Invalid | Conflict) else ()
+    fields = error.problems if isinstance(error, Invalid | Conflict | NotFound) else ()
     headers = {}
     if isinstance(error, Unidentified):
         headers["WWW-Authenticate"] = "Bearer"

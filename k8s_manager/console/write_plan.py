@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from istio_templates.errors import TidegateError
 from k8s_manager.console import ROOT
-from k8s_manager.console.api_client import ApiClient, ApiReply
+from k8s_manager.console.api_client import ApiClient, ApiRefusal, ApiReply
 from k8s_manager.console.page import page
 from k8s_manager.console.sign_in import wanted_page
 from k8s_manager.console.site import ConsoleSite, form_of, reader_of
@@ -123,5 +123,16 @@ async def apply(request: Request) -> Response:
         sign = "&" if "?" in intent.back else "?"
         return RedirectResponse(f"{intent.back}{sign}done=1", 303)
     if reply.status not in CHANGED or intent.match:
-        raise reply.refusal
+        return _kept(request, intent, form.get("fingerprint", ""), reply.refusal)
     return await propose(request, intent, f"Not applied: {reply.refusal.detail} This is what it would do now.")
+
+
+def _kept(request: Request, intent: WriteIntent, fingerprint: str, refusal: ApiRefusal) -> Response:
+    """Show why nothing was done, with all that was typed: a document goes back to where it was typed, another write
+    can be sent again."""
+    again, words = (f"{ROOT}/apply", {**intent.form(), "fingerprint": fingerprint}), "Try it again"
+    if isinstance(intent.body, str) and intent.match:
+        fields = {"text": intent.body, "match": intent.match, "reason": intent.reason}
+        again, words = (f"{intent.back}/document", fields), "Back to what was typed"
+    given = {"title": refusal.title, "detail": refusal.detail, "problems": refusal.problems}
+    return page(request, "problem.html", refusal.status, **given, again=again, again_words=words)

@@ -60,8 +60,9 @@ def announce_overrides(before: Mapping[LimitKey, Override], after: Mapping[Limit
         events.publish("override", override.name, f"override is no longer in force for {listed(places)}")
 
 
-def announce(change: LimitChange, events: Events, at: float) -> None:
-    """Count a change that arrived `at` a moment, and publish it."""
+def announce(change: LimitChange, events: Events, at: float, override: Override | None = None) -> None:
+    """Count a change that arrived `at` a moment, and publish it with why the limit is that; `override` is the one in
+    force."""
     if change.due is not None:
         REACTION.observe(max(0.0, at - change.due))
     terms, total, share = change.target.terms, float(change.total), change.bucket.enforced
@@ -71,5 +72,25 @@ def announce(change: LimitChange, events: Events, at: float) -> None:
     said += (
         "" if share == 100 else f", enforced for {share} % of the requests" if share else ", counted only: in shadow"
     )
-    subject = f"{terms.namespace}/{terms.model}"
-    events.publish("limit", subject, said, total=total, gateway=change.entry[0], enforced=share)
+    why = _why(change.target, override)
+    subject, said = f"{terms.namespace}/{terms.model}", f"{said}: {why}"
+    events.publish("limit", subject, said, total=total, gateway=change.entry[0], enforced=share, why=why)
+
+
+def _why(target: LimitTarget, override: Override | None) -> str:
+    """Return in words what a limit comes from."""
+    found = target.target.total
+    warm = sum(load.replicas for load in target.target.loads)
+    serve = f"{warm} warm {'replica serves' if warm == 1 else 'replicas serve'} {float(found.capacity):g}/s"
+    if override is not None and found.reason in ("Override", "Frozen"):
+        return f"override {override_sentence(override)}"
+    return {
+        "Capacity": serve,
+        "Floor": f"{serve}, and its floor is more",
+        "Ceiling": f"{serve}, and its ceiling is less",
+        "TenantCeiling": f"{serve}, and the tenant's ceiling leaves less",
+        "Cold": "no replica is warm",
+        "Stale": "the count of replicas is too old to be followed",
+        "Override": "an override sets it",
+        "Frozen": "an override keeps it",
+    }[found.reason]

@@ -174,4 +174,4 @@ class LimitLoop:
         for change in limit_changes(self._observed.seen, before, self._state):
             self.views.note_change(change.entry)
             self._observer.note_change(change)
-            announce(change, self._events, at)
+            announce(change, self._events, at, self._observed.overrides.get(change.entry[1]))

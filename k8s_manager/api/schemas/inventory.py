@@ -49,6 +49,7 @@ class InventoryPod(ApiAnswer):
     name: str
     namespace: str
     version: str = optional()
+    node: str = optional(description="Where it runs; absent until it is placed.")
     state: str = Field(description="As kubectl shows it: the waiting reason of a container, or the phase.")
     ready: bool
     restarts: int

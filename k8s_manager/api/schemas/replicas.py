@@ -12,7 +12,7 @@ class ModelReplica(ApiAnswer):
 
     name: str
     version: str
-    address: str
+    address: str = Field(description="Empty until it has one.")
     ready: bool
     weight: int
 

@@ -79,7 +79,7 @@ class AdmissionCheck:
             return
         problems = [rejection.problem for rejection in found]
         if all(rejection.reason == "NotFound" for rejection in found):
-            raise NotFound(f"{document}: {problems[0]}")
+            raise NotFound(f"{document}: {problems[0]}", problems)
         if any(rejection.reason == "Invalid" for rejection in found):
             raise Invalid(str(document), problems)
         raise Conflict(str(document), problems)

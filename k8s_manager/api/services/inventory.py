@@ -128,6 +128,7 @@ def pod_line(pod: Manifest, version: str) -> Manifest:
         "name": metadata["name"],
         "namespace": metadata["namespace"],
         **({"version": version} if version else {}),
+        **({"node": node} if (node := (pod.get("spec") or {}).get("nodeName")) else {}),
         "state": _state(pod, status, containers),
         "ready": conditions.get("Ready", {}).get("status") == "True" and not has_ended(pod),
         "restarts": sum(container.get("restartCount", 0) for container in containers),

@@ -127,7 +127,7 @@ class ModelReader:
             {
                 "name": pod.name,
                 "version": version,
-                "address": pod.address,
+                "address": pod.address or "",
                 "ready": pod.ready and (pod.proved or spec.warmup.how != "gate"),
                 "weight": weight,
             }

@@ -6,7 +6,7 @@
   const SILENT = 40_000, AGAIN = 10_000;
   const began = Date.now();
   let heard = 0, behind = 0, again = 0, isSignedOut = false;
-  let mark = document.body.dataset.mark || "";
+  let mark = document.body.dataset.mark || "", source = null;
 
   function say(kind, words) {
     if (!line || line.textContent === words) return;
@@ -40,7 +40,7 @@
 
   function listen() {
     const about = encodeURIComponent(part.dataset.about || "");
-    const source = new EventSource("/console/live?about=" + about + "&after=" + encodeURIComponent(mark));
+    source = new EventSource("/console/live?about=" + about + "&after=" + encodeURIComponent(mark));
     const hear = (event) => { heard = Date.now(); mark = event.lastEventId || mark; judge(); };
     source.addEventListener("open", (event) => { if (event.data) hear(event); });
     source.addEventListener("beat", hear);
@@ -48,7 +48,6 @@
     source.addEventListener("error", () => {
       if (source.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN * (1 + Math.random()));
     });
-    window.addEventListener("pagehide", () => source.close(), { once: true });
   }
 
   function failed(event) {
@@ -84,6 +83,7 @@
   });
   if (part && line) {
     listen();
+    window.addEventListener("pagehide", () => source.close());
     window.addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
     setInterval(judge, 5_000);
   } else if (line) {

@@ -25,6 +25,8 @@ class RequestSum:
     limited: int = 0
     errors: int = 0
     p99: float | None = None
+    p50: float | None = None
+    p95: float | None = None
 
     @property
     def rate(self) -> float:
@@ -33,17 +35,20 @@ class RequestSum:
 
 
 def sum_of(items: Iterable[Mapping[str, Any]], seconds: float) -> RequestSum:
-    """Return the sum of counts; its p99 is the largest of them, since quantiles do not add up."""
+    """Return the sum of counts; each of its quantiles is the largest of them, since quantiles do not add up."""
     rows = list(items)
-    slow = [row["latency"]["p99"] for row in rows if row["latency"]["p99"] is not None]
     return RequestSum(
         seconds,
         sum(row["demand"] for row in rows),
         sum(row["admitted"] for row in rows),
         sum(row["limited"] for row in rows),
         sum(row["serverErrors"] for row in rows),
-        max(slow, default=None),
+        *(_largest(rows, name) for name in ("p99", "p50", "p95")),
     )
+
+
+def _largest(rows: Iterable[Mapping[str, Any]], name: str) -> float | None:
+    return max((row["latency"][name] for row in rows if row["latency"].get(name) is not None), default=None)
 
 
 def sums_by_model(items: Iterable[Mapping[str, Any]], seconds: float) -> dict[tuple[str, str], RequestSum]:

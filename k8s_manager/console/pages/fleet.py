@@ -9,6 +9,7 @@ from k8s_manager.api.services.document_bodies import namespace_of
 from k8s_manager.console.api_client import ApiClient, ApiRefusal
 from k8s_manager.console.pages.figures import RequestSum, sum_of, sums_by_model
 from k8s_manager.document_state import state, trouble
+from k8s_manager.release.decision.state import ENDED
 from k8s_manager.statistics.stats_query import counted_minute
 
 
@@ -25,6 +26,8 @@ class ModelLine:
     desired: int | None
     limit: Mapping[str, Any]
     requests: RequestSum
+    release: Mapping[str, Any] | None
+    """Its release while that is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,14 @@ def model_line(tenant: str, obj: Mapping[str, Any], demand: Demand) -> ModelLine
         sum(desired) if desired else None,
         status.get("limit") or {},
         demand.of(tenant, name),
+        release_under_way(status),
     )
+
+
+def release_under_way(status: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the release in a model's status while it is under way."""
+    found = status.get("rollout")
+    return found if isinstance(found, dict) and found.get("phase") not in (None, *ENDED) else None
 
 
 def namespaces(tenants: list[Any]) -> dict[str, str]:

@@ -10,7 +10,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from k8s_manager.console import ROOT
-from k8s_manager.console.page import page
+from k8s_manager.console.page import page, searched
+from k8s_manager.console.pages.page_window import window
 from k8s_manager.console.site import ConsoleSite, reader_of
 from k8s_manager.document_state import state, trouble
 
@@ -51,9 +52,16 @@ def routes(site: ConsoleSite) -> list[Route]:
 
 async def gateways(request: Request) -> Response:
     """Show all gateways."""
-    found = await reader_of(request).api.items("/v1/gateways")
-    lines = [(one, state(one), trouble(one)) for one in found]
-    return page(request, "gateways.html", title="Gateways", lines=lines)
+    wanted = searched(request)
+    found = [one for one in await reader_of(request).api.items("/v1/gateways") if wanted in _words(one)]
+    shown = window(found, request.query_params.get("page", "1"))
+    lines = [(one, state(one), trouble(one)) for one in shown.items]
+    return page(request, "gateways.html", title="Gateways", lines=lines, shown=shown, wanted=wanted)
+
+
+def _words(document: Item) -> str:
+    addresses = (document.get("status") or {}).get("addresses") or []
+    return " ".join([document["metadata"]["name"], document["spec"]["namespace"], *addresses]).lower()
 
 
 async def gateway(request: Request) -> Response:

@@ -5,19 +5,28 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from istio_templates.documents.fields import span
 from k8s_manager.console import ROOT
+from k8s_manager.console.actions.document_form import FORM, differences, fields_of, patch_of
+from k8s_manager.console.actions.form_refusal import RefusedForm, require_confirmation
+from k8s_manager.console.actions.overrides import KILL_SWITCH, changes_of
 from k8s_manager.console.api_client import ApiRefusal
-from k8s_manager.console.form import number
-from k8s_manager.console.page import link, page
-from k8s_manager.console.pages.models import path_of
+from k8s_manager.console.page import link
+from k8s_manager.console.pages.models import CHANGED, document_page, model_page, path_of
 from k8s_manager.console.site import ConsoleSite, form_of, reader_of
 from k8s_manager.console.write_plan import WriteIntent, propose
+
+_PLACES = {
+    **{name: name for name in ("replicas", "ttl", "reason", "confirm", "paused")},
+    "expires": "ttl",
+    "total": "value",
+    "perReplicaQps": "value",
+}
+"""The field of a form for each of the API's."""
 
 
 def routes(site: ConsoleSite) -> list[Route]:
@@ -31,18 +40,29 @@ def routes(site: ConsoleSite) -> list[Route]:
         "approval": _approval,
         "override": _override,
         "override/end": _end_override,
-        "rollback": _rollback,
-        "delete": _delete,
     }
-    made = [Route(f"{one}/{name}", site.write(_action(made)), methods=["POST"]) for name, made in actions.items()]
-    return [*made, Route(f"{one}/document", site.write(_document), methods=["POST"])]
+    made = [Route(f"{one}/{name}", site.write(_action(name, made)), methods=["POST"]) for name, made in actions.items()]
+    others = {"rollback": _back_to, "delete": _deleted, "document": _document, "fields": _fields}
+    return [*made, *(Route(f"{one}/{name}", site.write(done), methods=["POST"]) for name, done in others.items())]
 
 
-def _action(made: Callable[[Request], WriteIntent]) -> Callable[[Request], Any]:
+def _action(name: str, made: Callable[[Request], WriteIntent]) -> Callable[[Request], Any]:
+    """Return what shows the plan of an action, or the model's page again with what was typed and why it is refused."""
+
     async def proposed(request: Request) -> Response:
-        return await propose(request, made(request))
+        try:
+            return await propose(request, made(request))
+        except ApiRefusal as refusal:
+            return await model_page(request, _refused(name, form_of(request), refusal))
 
     return proposed
+
+
+def _refused(action: str, form: Mapping[str, str], refusal: ApiRefusal) -> RefusedForm:
+    name = f"scale.{form.get('version', '')}" if action == "scale" else action
+    weights = [field for field in form if field.startswith("weight.")]
+    places = {f"traffic[{row}].weight": field for row, field in enumerate(weights)}
+    return RefusedForm.of(name, form, refusal, {**_PLACES, **places})
 
 
 def _intent(request: Request, title: str, method: str, tail: str, body: Any, **more: str) -> WriteIntent:
@@ -93,16 +113,9 @@ def _approval(request: Request) -> WriteIntent:
 def _override(request: Request) -> WriteIntent:
     form = form_of(request)
     body: dict[str, Any] = {"reason": form.get("reason", "").strip(), **_end(request, form.get("ttl", "").strip())}
-    kind, value = form.get("sets", ""), form.get("value", "").strip()
-    if kind in ("total", "perReplicaQps"):
-        body[kind] = number(value)
-    elif kind == "unlimited":
-        _confirmed(form, request.path_params["model"])
-        body["action"] = "unlimited"
-    elif kind in ("freeze", "floor"):
-        body["action"] = kind
-    else:
-        body["mode"] = kind
+    if form.get("sets") in KILL_SWITCH:
+        require_confirmation(form, request.path_params["model"])
+    body |= changes_of(form)
     return _intent(request, "Override the limit of", "PUT", "/limit/override", body)
 
 
@@ -119,35 +132,50 @@ def _end_override(request: Request) -> WriteIntent:
     return _intent(request, "End the override of", "DELETE", "/limit/override", None)
 
 
-def _rollback(request: Request) -> WriteIntent:
-    number = _whole(form_of(request).get("revision", ""), "revision")
-    return _intent(request, f"Go back to revision {number} of", "POST", "/rollback", {"revision": number})
+async def _back_to(request: Request) -> Response:
+    """Propose the revision that a form names."""
+    revision = _whole(form_of(request).get("revision", ""), "revision")
+    title = f"Go back to revision {revision} of"
+    return await propose(request, _intent(request, title, "POST", "/rollback", {"revision": revision}))
 
 
-def _delete(request: Request) -> WriteIntent:
-    _confirmed(form_of(request), request.path_params["model"])
-    return _intent(request, "Delete", "DELETE", "", None, back=link("tenants", request.path_params["tenant"]))
+async def _deleted(request: Request) -> Response:
+    """Propose the deletion; where the name was not typed, show the document again."""
+    back = link("tenants", request.path_params["tenant"])
+    try:
+        require_confirmation(form_of(request), request.path_params["model"])
+        return await propose(request, _intent(request, "Delete", "DELETE", "", None, back=back))
+    except ApiRefusal as refusal:
+        return await document_page(request, problem=refusal)
 
 
 async def _document(request: Request) -> Response:
-    """Propose a document as it was typed; what the API refuses is shown beside it."""
+    """Propose a document as it was typed; what the API refuses is shown beside it, and of a document that another has
+    changed meanwhile what sending it now would change."""
     form = form_of(request)
     intent = _intent(request, "Change", "PUT", "", form.get("text", ""), match=form.get("match", "") or "*")
     try:
         return await propose(request, intent)
     except ApiRefusal as refusal:
-        given = {"text": form.get("text", ""), "match": form.get("match", ""), "why": intent.reason}
-        return page(
-            request, "document.html", refusal.status, title="Document", problem=refusal, **given, **request.path_params
-        )
+        return await document_page(request, form, refusal)
+
+
+async def _fields(request: Request) -> Response:
+    """Propose what was typed into the form of the document; what the API refuses is shown at its field."""
+    form, api = form_of(request), reader_of(request).api
+    spec = (await api.get(path_of(request)))["spec"]
+    match = form.get("match", "") or "*"
+    try:
+        intent = _intent(request, "Change", "PATCH", "", {"spec": patch_of(spec, form)}, match=match)
+        return await propose(request, intent)
+    except ApiRefusal as refusal:
+        places = {one.path: one.path for one in fields_of(spec)}
+        refused = RefusedForm.of(FORM, form, refusal, places)
+        if refusal.status == CHANGED:
+            refused = replace(refused, problems={**refused.problems, **differences(spec, form)})
+        return await document_page(request, refused=refused)
 
 
 def _whole(text: str, name: str) -> Any:
     """Return a whole number; what is none goes to the API as it is, which says what is wrong."""
     return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else text or name
-
-
-def _confirmed(form: Mapping[str, str], name: str) -> None:
-    """Raise unless the name was typed."""
-    if form.get("confirm", "").strip() != name:
-        raise HTTPException(403, f"type the name {name} to confirm this; go back, and send it again")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from difflib import unified_diff
 from typing import Any
 
 from starlette.requests import Request
@@ -12,6 +13,8 @@ from collectors.request_statistics.series import MINUTE
 from istio_templates.arms.arm_facts import WEIGHTS
 from istio_templates.yaml_text import yaml_text
 from k8s_manager.console import ROOT
+from k8s_manager.console.actions.document_form import FORM, fields_of
+from k8s_manager.console.actions.form_refusal import RefusedForm
 from k8s_manager.console.api_client import ApiClient, ApiRefusal
 from k8s_manager.console.page import page
 from k8s_manager.console.pages.figures import (
@@ -31,6 +34,8 @@ from k8s_manager.console.site import ConsoleSite, reader_of
 from k8s_manager.document_state import last_evaluations, state
 from k8s_manager.statistics.stats_query import counted_minute
 
+CHANGED = 412
+"""Status of a write of a document that is not any more as it was read."""
 MOST_REGISTERED = 50
 """Registered versions that a page shows; `tidegate versions list` has all."""
 
@@ -54,6 +59,11 @@ def path_of(request: Request) -> str:
 
 async def model(request: Request) -> Response:
     """Show the model."""
+    return await model_page(request, RefusedForm())
+
+
+async def model_page(request: Request, refused: RefusedForm) -> Response:
+    """Show the model, with what was typed into a form that was refused, and why."""
     reader, path = reader_of(request), path_of(request)
     found = await reader.api.get(path)
     limit, explanation, scaling, ready, release, inventory, replicas, usage, registered = await asyncio.gather(
@@ -75,6 +85,8 @@ async def model(request: Request) -> Response:
     return page(
         request,
         "model.html",
+        refused.status,
+        refused=refused,
         title=f"{request.path_params['tenant']}/{request.path_params['model']}",
         **request.path_params,
         document=found,
@@ -124,7 +136,7 @@ async def model_series(request: Request) -> Response:
     lines = {"limit": step_line(events, "limit", "total", limit.get("total")), **_replica_lines(events, scaling)}
     columns = series(spans, lines)
     marks = [event for event in events if event["type"] in ("limit", "scale")]
-    shown = [{"time": event["time"], "message": event["message"]} for event in marks]
+    shown = [{"time": event["time"], "kind": event["type"], "message": event["message"]} for event in marks]
     return JSONResponse({"columns": columns, "changes": shown, "gaps": list(dict.fromkeys(gaps))})
 
 
@@ -198,10 +210,48 @@ async def revision(request: Request) -> Response:
 
 async def document(request: Request) -> Response:
     """Show the model's document, to be changed."""
-    reader = reader_of(request)
-    reply = (await reader.api.call("GET", path_of(request))).required()
-    text = yaml_text([{"spec": reply.body["spec"]}]).removeprefix("---\n")
-    match = reply.headers.get("etag", "")
+    return await document_page(request)
+
+
+async def document_page(
+    request: Request,
+    form: Mapping[str, str] | None = None,
+    problem: ApiRefusal | None = None,
+    refused: RefusedForm | None = None,
+) -> Response:
+    """Show the document as it is, or as it was typed into a `form` beside why the API refuses it. Where another has
+    changed it meanwhile, also who did and what sending the form again would change; that then goes past the change."""
+    reply = (await reader_of(request).api.call("GET", path_of(request))).required()
+    now, form = _yaml(reply.body["spec"]), form or {}
+    text, is_stale = form.get("text", now), problem is not None and problem.status == CHANGED
     return page(
-        request, "document.html", title="Document", text=text, match=match, problem=None, why="", **request.path_params
+        request,
+        "document.html",
+        refused.status if refused else problem.status if problem else 200,
+        title="Document",
+        text=text,
+        match=reply.headers.get("etag", "") if is_stale else form.get("match", reply.headers.get("etag", "")),
+        problem=problem,
+        refused=refused or RefusedForm(),
+        fields=fields_of(reply.body["spec"]),
+        form_name=FORM,
+        why=form.get("reason", "").strip(),
+        change=await _last_change(request) if is_stale else None,
+        difference="\n".join(unified_diff(now.splitlines(), text.splitlines(), "now", "as typed", lineterm=""))
+        if is_stale
+        else "",
+        **request.path_params,
     )
+
+
+async def _last_change(request: Request) -> Mapping[str, Any] | None:
+    """Return the revision that holds now, as far as it is recorded yet."""
+    try:
+        found = (await reader_of(request).api.get(f"{path_of(request)}/history"))["items"]
+    except ApiRefusal:
+        return None
+    return next(iter(found), None)
+
+
+def _yaml(spec: Mapping[str, Any]) -> str:
+    return yaml_text([{"spec": spec}]).removeprefix("---\n")

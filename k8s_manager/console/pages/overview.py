@@ -57,6 +57,7 @@ async def overview(request: Request) -> Response:
         title="Overview",
         total=demand.total,
         gaps=demand.gaps,
+        releases=[line for line in models if line.release][:MOST_SHOWN],
         concerns=concerns[:MOST_SHOWN],
         more_concerns=max(0, len(concerns) - MOST_SHOWN),
         busiest=[line for line in busiest if line.requests.demand] or busiest[:5],

@@ -1,7 +1,8 @@
-"""Pages of single lists: overrides, claims of hosts, where manifests go, what the cluster lacks, who may do what."""
+"""Pages of single lists: claims of hosts, where manifests go, what the cluster lacks, who may do what."""
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -9,7 +10,6 @@ from starlette.routing import Route
 
 from k8s_manager.console import ROOT
 from k8s_manager.console.page import page, searched
-from k8s_manager.console.pages.overview import state_of
 from k8s_manager.console.pages.page_window import window
 from k8s_manager.console.site import ConsoleSite, reader_of
 from k8s_manager.doctor.checks import GRAVITY
@@ -18,20 +18,12 @@ from k8s_manager.doctor.checks import GRAVITY
 def routes(site: ConsoleSite) -> list[Route]:
     """Return the routes."""
     return [
-        Route(f"{ROOT}/overrides", site.read(overrides)),
         Route(f"{ROOT}/claims", site.read(claims)),
         Route(f"{ROOT}/git", site.read(git)),
         Route(f"{ROOT}/doctor", site.read(doctor)),
         Route(f"{ROOT}/access", site.read(access)),
         Route(f"{ROOT}/account", site.read(account)),
     ]
-
-
-async def overrides(request: Request) -> Response:
-    """Show the overrides that there are."""
-    found = await reader_of(request).api.items("/v1/overrides")
-    lines = [(one, state_of(one)) for one in found]
-    return page(request, "overrides.html", title="Overrides", lines=lines)
 
 
 async def claims(request: Request) -> Response:
@@ -69,8 +61,16 @@ async def git(request: Request) -> Response:
 
 async def access(request: Request) -> Response:
     """Show who was granted which role where."""
-    found = await reader_of(request).api.items("/v1/grants")
-    return page(request, "access.html", title="Access", grants=found)
+    wanted = searched(request)
+    found = [one for one in await reader_of(request).api.items("/v1/grants") if wanted in _words(one)]
+    shown = window(found, request.query_params.get("page", "1"))
+    return page(request, "access.html", title="Access", shown=shown, wanted=wanted)
+
+
+def _words(grant: Mapping[str, Any]) -> str:
+    spec = grant["spec"]
+    people = [*(spec.get("users") or []), *(spec.get("groups") or []), *(spec.get("tenants") or [])]
+    return " ".join([grant["metadata"]["name"], spec["role"], *people]).lower()
 
 
 async def account(request: Request) -> Response:

@@ -1,6 +1,7 @@
 """Tenants: their hosts, models and owners, and the range in which their people may set limits."""
 
 import asyncio
+from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -39,10 +40,11 @@ async def tenant(request: Request) -> Response:
     """Show one tenant."""
     reader, name = reader_of(request), request.path_params["tenant"]
     document = await reader.api.get(f"/v1/tenants/{name}")
-    inventory, models, overrides, demand = await asyncio.gather(
+    inventory, models, overrides, claims, demand = await asyncio.gather(
         reader.api.get(f"/v1/tenants/{name}/objects"),
         reader.api.items(f"/v1/tenants/{name}/models"),
         reader.api.items(f"/v1/tenants/{name}/overrides"),
+        reader.api.items("/v1/claims"),
         demand_now(reader.api, reader.now.timestamp()),
     )
     wanted = searched(request)
@@ -59,10 +61,17 @@ async def tenant(request: Request) -> Response:
         state=state(document),
         inventory=inventory,
         overrides=overrides,
+        claims=_claims_of(name, claims),
         gaps=demand.gaps,
         shown=shown,
         wanted=wanted,
     )
+
+
+def _claims_of(tenant: str, claims: Sequence[Manifest]) -> list[Manifest]:
+    """Return the hosts of a tenant, and those of others of which paths are delegated to it."""
+    own = [one for one in claims if one["tenant"] == tenant]
+    return own + [one for one in claims if any(way["tenant"] == tenant for way in one["delegations"])]
 
 
 def _words(document: Manifest) -> str:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from k8s_manager.console import ROOT
+from k8s_manager.console.actions.form_refusal import RefusedForm
 from k8s_manager.console.api_client import ApiClient, ApiRefusal
 from k8s_manager.console.form import number
 from k8s_manager.console.page import page
@@ -19,6 +20,15 @@ PERIODS = ("15m", "1h", "6h")
 WARM_UP = "30s"
 _KEPT = ("perReplicaQps", "burst", "floor", "ceiling")
 """Fields of the model's own limit that a trial keeps; the figure is replaced by the one that is tried."""
+
+
+_PLACES = {
+    **{name: name for name in ("perReplicaQps", "replicas", "gateways", "warmUp")},
+    "settings.scaling.autoscale.max": "most",
+    "scaling.autoscale.max": "most",
+    "max": "most",
+}
+"""The field of the form for each of the simulation's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +81,7 @@ async def what_if(request: Request) -> Response:
         periods=PERIODS,
         report=report,
         problem=problem,
+        refused=RefusedForm.of("trial", {}, problem, _PLACES) if problem else RefusedForm(),
         columns=_columns(report) if report else {},
         **request.path_params,
     )

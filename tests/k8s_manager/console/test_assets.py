@@ -12,6 +12,9 @@ def test_vendored_files_are_the_ones_of_the_list():
     assert {name: integrity((FOLDER / name).read_bytes()) for name in VENDORED} == {
         name: said["integrity"] for name, said in VENDORED.items()
     }
+    for name, said in VENDORED.items():
+        assert said["licence"] in ("MIT", "BSD-2-Clause", "0BSD", "ISC") and said["version"][0].isdigit(), name
+        assert said["integrity"].startswith("sha") and name.split(".")[0] in said["package"], name
     assert all((FOLDER / said["licence_file"]).read_text() for said in VENDORED.values())
 
 
