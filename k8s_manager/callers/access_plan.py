@@ -68,12 +68,23 @@ class AccessPlanner:
             known = self._known(stored, inputs, before)
             if known is not None:
                 inside = models.get(namespace, ())
-                of_tenant = _caller_facts(callers.get(namespace, ()), inside, inputs)
+                of_tenant = self._callers(callers.get(namespace, ()), inside, inputs)
                 now = _access(name, namespace, known, of_tenant, inside, inputs, before)
                 found[name] = before if before is not None and before == now else now
         self._memo.end_round()
         self._before = found
         return found
+
+    def _callers(
+        self, callers: Iterable[Stored[CallerSpec]], models: Sequence[Stored[ModelSpec]], inputs: AccessInputs
+    ) -> tuple[CallerFacts, ...]:
+        found = []
+        for stored in callers:
+            spec = stored.spec
+            if spec is not None and not stored.deleting and inputs.accepts(stored):
+                arguments = (stored, spec, models if spec.model_labels else (), inputs.lapsed)
+                found.append(self._memo.get(stored.key, arguments, partial(_facts, *arguments)))
+        return tuple(sorted(found, key=lambda caller: caller.name))
 
     def _known(
         self, stored: Stored[TenantSpec], inputs: AccessInputs, before: TenantAccess | None
@@ -112,20 +123,11 @@ def _namespace(stored: Stored[TenantSpec], before: TenantAccess | None) -> str:
     return before.namespace if before else str(stored.status.get("namespace") or stored.key.name)
 
 
-def _caller_facts(
-    callers: Iterable[Stored[CallerSpec]], models: Sequence[Stored[ModelSpec]], inputs: AccessInputs
-) -> tuple[CallerFacts, ...]:
-    found = [
-        CallerFacts(
-            stored.key.name,
-            callable_models(stored.spec, models),
-            _refused(stored, stored.spec, inputs.lapsed),
-            live_revocations(stored, stored.spec, inputs.lapsed),
-        )
-        for stored in callers
-        if stored.spec is not None and not stored.deleting and inputs.accepts(stored)
-    ]
-    return tuple(sorted(found, key=lambda caller: caller.name))
+def _facts(
+    stored: Stored[CallerSpec], spec: CallerSpec, models: Sequence[Stored[ModelSpec]], lapsed: frozenset[Lapse]
+) -> CallerFacts:
+    revoked = live_revocations(stored, spec, lapsed)
+    return CallerFacts(stored.key.name, callable_models(spec, models), _refused(stored, spec, lapsed), revoked)
 
 
 def callable_models(spec: CallerSpec, models: Iterable[Stored[ModelSpec]]) -> frozenset[str] | None:

@@ -39,7 +39,7 @@ class Plan:
     the models of each override. `drift_policies` are those of tenants that do not have every foreign edit repaired.
     `certificates` are, by document, those that it serves, with their hosts. `revoked_routes` are the routes, as (host,
     path), that frozen models lose since they belong to another tenant now; `kept_hosts` those that they keep, as
-    (namespace, host). `access` is, by tenant with authentication, who may call which of its models.
+    (namespace, host). `access` are the tenants, by name, whose callers gateways check.
     """
 
     pools: Mapping[str, GatewayPool] = field(default_factory=dict)

@@ -13,7 +13,7 @@ ALICE = Identity("alice", frozenset({"search-team"}))
 MATRIX = {
     Role.VIEWER: {Right.READ},
     Role.TENANT_OPERATOR: {Right.READ, Right.OPERATE},
-    Role.TENANT_ADMIN: {Right.READ, Right.OPERATE, Right.EDIT},
+    Role.TENANT_ADMIN: {Right.READ, Right.OPERATE, Right.EDIT, Right.CALLERS},
     Role.PLATFORM_OPERATOR: {Right.READ, Right.OPERATE, Right.OVERRIDE},
     Role.PLATFORM_ADMIN: set(Right),
 }
