@@ -1,6 +1,6 @@
 """A model server for the scenarios: slow to load if told so, and it says which pod answered.
 
-Environment: MODEL_PORT (8080), MODEL_LOAD_SECONDS (0: ready at once), MODEL_SECONDS (how long an answer takes),
+Environment: POD_IP (all addresses), MODEL_PORT (8080), MODEL_LOAD_SECONDS (0: ready at once), MODEL_SECONDS (how long an answer takes),
 MODEL_COLD_CALLS (so many first calls by POST are slow), MODEL_COLD_SECONDS (how slow), MODEL_FAILS (of so many answers
 every one is a failure: 0 none, 1 all, 3 every third), MODEL_AT_ONCE (so many answers are made at a time, others wait).
 
@@ -91,7 +91,7 @@ class Server(ThreadingHTTPServer):
 
 
 def main() -> None:
-    server = Server(("", int(os.environ.get("MODEL_PORT", "8080"))), Handler)
+    server = Server((os.environ.get("POD_IP", ""), int(os.environ.get("MODEL_PORT", "8080"))), Handler)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     server.serve_forever()
     sys.exit(0)
