@@ -18,6 +18,8 @@ from e2e.scenarios.test_leader import leader, takeover
 from e2e.support.observation import stopped
 from e2e.support.site import SYSTEM, Site, is_ready, kubectl
 from e2e.support.warming import PLAN, crash, gate_of, managers_are_ready, put, serves, spec
+from istio_templates.documents.fields import seconds
+from istio_templates.documents.warmup import Warmup
 from istio_templates.facts import Manifest
 from istio_templates.workloads.warm_gate import running_container
 from k8s_manager.kube.resources import RESOURCES
@@ -27,7 +29,7 @@ from warmup.plans.success import nearest_rank
 TENANT = "closing"
 CRASHES = (0.0, 1.0, 2.0, 4.0, 8.0, 14.0)
 """Seconds from the leader's end to the crash of each replica's container."""
-DELAY = 5.0
+DELAY = float(seconds(Warmup().restart_delay))
 """Seconds: the default of `restartDelay`."""
 
 
@@ -123,7 +125,7 @@ def _spread(values: Sequence[float]) -> str:
 async def _round(site: Site, number: int) -> list[Restart]:
     """Kill the leader, crash a container of each of new replicas, and wait until all is as before."""
     count = len(CRASHES)
-    await put(site, TENANT, spec(TENANT, count, warmup={"plan": PLAN, "restartDelay": "10s"}))
+    await put(site, TENANT, spec(TENANT, count, warmup={"plan": PLAN}))
     pods = await serves(site, TENANT, count)
     await until(lambda: managers_are_ready(site), "two ready managers")
     restarts = Restarts(site)
