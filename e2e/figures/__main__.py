@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from benchmarks.support.report import Figure, show
-from e2e.figures import effect, first, isolation, istiod_away, lossless, refusals
+from e2e.figures import closing, effect, first, isolation, istiod_away, lossless, refusals
 from e2e.support.site import Site, site
 
 Measure = Callable[[Site], Awaitable[list[Figure]]]
@@ -35,6 +35,7 @@ def _parts(quick: bool) -> dict[str, Measure]:
         "first": partial(first.run, replicas=4 if quick else 20),
         "lossless": partial(lossless.run, requests=5_000 if quick else 100_000),
         "refusals": partial(refusals.run, steps=1 if quick else 5),
+        "closing": partial(closing.run, rounds=2 if quick else 10),
         "istiod-away": partial(istiod_away.run, seconds=60 if quick else 600),
     }
     return parts if quick else {**parts, "effect-1000": partial(effect.run, models=1000, changes=100)}

@@ -100,9 +100,11 @@ async def _steps(site: Site, gateways: list[str], writer: str, steps: int) -> li
 
 
 def _version(writer: str) -> Manifest:
-    """Return a version with cold replicas: their warm-up is a part of the bound."""
+    """Return a version with cold replicas: their warm-up is a part of the bound. All that are needed come at once: by
+    default two become six, which bear just what is offered, and the others follow in the next period."""
     found = autoscaled(writer)
     found["workload"]["env"] += [{"name": name, "value": value} for name, value in COLD.items()]
+    found["autoscale"]["scaleUp"] = {"step": "300%"}
     return found
 
 
@@ -120,7 +122,9 @@ async def _step(site: Site, gateways: list[str], tenant: str) -> StepFigures:
         raise AssertionError(f"answers that are no refusals: {high.outcome.strange}")
     sent = [at for moments in high.outcome.sent.values() for at in moments]
     start, warm_up = slowest(pods, stepped)
-    return StepFigures(last_refusal(high.outcome.refused, sent, began), start, warm_up, count)
+    found = StepFigures(last_refusal(high.outcome.refused, sent, began), start, warm_up, count)
+    print(f"  {tenant}: {found}", flush=True)
+    return found
 
 
 def last_refusal(refused: Iterable[float], sent: Iterable[float], began: float) -> float:

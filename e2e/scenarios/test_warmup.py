@@ -7,7 +7,20 @@ from e2e.scenarios.test_leader import leader
 from e2e.support.load import Load
 from e2e.support.observation import stopped
 from e2e.support.site import SYSTEM, Site, host_of, is_ready, kubectl, path_of, version
-from e2e.support.warming import COLD, PLAN, SLOW, Watch, asked, crash, gate_of, put, serves, spec, until_warming
+from e2e.support.warming import (
+    COLD,
+    PLAN,
+    SLOW,
+    Watch,
+    asked,
+    crash,
+    gate_of,
+    managers_are_ready,
+    put,
+    serves,
+    spec,
+    until_warming,
+)
 from istio_templates.facts import Manifest
 from istio_templates.workloads.warm_gate import GATE, verdict_of
 from tests.support.waiting import until
@@ -163,11 +176,10 @@ async def test_a_manager_killed_while_it_warms_opens_no_cold_pod_and_everything_
 async def test_a_container_that_restarts_while_the_leader_is_away_is_closed_by_the_other_manager(
     site: Site, gateways: list[str], tenant: str
 ):
-    """A busy machine may start the next manager, the container and who closes its gate all at once: that took more
-    than the default of 5 s there."""
     await site.make_tenant(tenant)
-    await put(site, tenant, spec(tenant, 2, warmup={"plan": PLAN, "restartDelay": "10s"}))
+    await put(site, tenant, spec(tenant, 2, warmup={"plan": PLAN}))
     pods = await serves(site, tenant, 2)
+    await until(lambda: managers_are_ready(site), "two ready managers")
     watch = Watch(site, tenant)
     watching = asyncio.create_task(watch.run())
     gone = (await leader(site)).rpartition("-")[0]

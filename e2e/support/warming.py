@@ -6,7 +6,7 @@ from typing import Any
 
 import aiohttp
 
-from e2e.support.site import Site, host_of, is_ready, path_of, version
+from e2e.support.site import SYSTEM, Site, host_of, is_ready, path_of, version
 from istio_templates.facts import Manifest
 from istio_templates.workloads.warm_gate import GATE, verdict_of
 from k8s_manager.kube.resources import RESOURCES
@@ -71,6 +71,12 @@ async def crash(pod: Manifest) -> float:
 
 def gate_of(pod: Manifest) -> str:
     return next((c["status"] for c in pod["status"].get("conditions", []) if c["type"] == GATE), "")
+
+
+async def managers_are_ready(site: Site) -> bool:
+    """Tell whether both managers have read everything: one that is starting closes no gate."""
+    pods = await site.all("Pod", SYSTEM, "app.kubernetes.io/name=tidegate")
+    return len(pods) == 2 and all(map(is_ready, pods))
 
 
 class Watch:

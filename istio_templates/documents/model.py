@@ -102,15 +102,6 @@ class Workload(Spec):
             raise ValueError('give image, or podTemplate with an image in its container "model"')
         return self
 
-    @model_validator(mode="after")
-    def _room_for_a_rollout(self) -> "Workload":
-        if self.capacity_mode == "resourceAware" and self.replicas in (None, 1) and not self.accept_outage:
-            raise ValueError(
-                "capacityMode resourceAware: a rollout takes a replica away before it has another, also the only one; "
-                "ask for 2 replicas or more, or say acceptOutage: true"
-            )
-        return self
-
 
 _PROBES = ("startupProbe", "readinessProbe")
 
@@ -182,6 +173,18 @@ class Version(Spec):
             raise ValueError(
                 f"workload.replicas: {self.workload.replicas} and autoscale both say how many replicas there are; take "
                 "workload.replicas out, the replicas that run stay"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _room_for_a_rollout(self) -> "Version":
+        workload = self.workload
+        if workload is None or workload.capacity_mode != "resourceAware" or workload.accept_outage:
+            return self
+        if (self.autoscale.min if self.autoscale else workload.replicas or 1) < 2:
+            raise ValueError(
+                "workload: capacityMode resourceAware: a rollout takes a replica away before it has another, also the "
+                "only one; ask for 2 replicas or more (autoscale: min 2), or say acceptOutage: true"
             )
         return self
 

@@ -214,7 +214,7 @@ def _problem(details: ErrorDetails, spec_type: type[BaseModel], root: tuple[str,
     elif details["type"] == "literal_error" and isinstance(details.get("input"), str):
         allowed = re.findall(r"'([^']+)'", details.get("ctx", {}).get("expected", ""))
         message = f"{brief(details['input'])} is not allowed; {_nearest(details['input'], allowed)}"
-    elif inner := re.match(r"([a-z][A-Za-z]*(?:\[\d+\](?:\.[a-z][A-Za-z]*)*)?): ", message):
+    elif inner := re.match(r"([a-z][A-Za-z]*(?:\[\d+\])?(?:\.[a-z][A-Za-z]*)*): ", message):
         location.append(inner[1])
         message = message[inner.end() :]
     return Problem(path_of([*root, *location]), message)

@@ -40,6 +40,10 @@ from ratelimiter.autoscale.saturation import Saturation, SaturationMemory, measu
 
 QUIET, LONGEST = 0.2, 1.0
 """Seconds for which a look waits after a change of documents or Deployments."""
+STALE = (
+    "nothing was heard of pods for {:g} s, so that warm replicas are not known; look whether the API server answers, "
+    "and at the manager's log"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,17 +141,27 @@ class AutoscaleLoop:
     def _look(self, target: ScaleTarget, read: SignalReadings) -> _Look:
         now, at = self._clock.now(), self._clock.utc()
         floor = self._floors.of(target.key)
-        is_fresh = now - self._store.last_seen.get("Pod", 0.0) < self._settings.stale_after
         seen = ScaleObservation(
             at=now,
             replicas=target.replicas or 0,
             warm=target.warm,
-            readings=read.values.get(target.key, {}) if is_fresh else {},
+            readings={} if self._pods_are_stale() else read.values.get(target.key, {}),
             releasing=target.releasing or floor is not None,
             warm_up=self._start_seconds(target),
         )
         rules = rules_at(target.document, target.per_replica, at)
         return _Look(target, at, replace(rules, least=min(rules.most, max(rules.least, floor or 0))), seen)
+
+    def _pods_are_stale(self) -> bool:
+        """Tell whether it is too long ago that anything was heard of pods, so that warm replicas are not known."""
+        return self._clock.now() - self._store.last_seen.get("Pod", 0.0) >= self._settings.stale_after
+
+    def _missing(self, target: ScaleTarget, read: SignalReadings) -> Mapping[str, str]:
+        """Return, by signal, in a sentence why it says nothing."""
+        if not self._pods_are_stale():
+            return read.missing.get(target.key, {})
+        said = STALE.format(self._settings.stale_after)
+        return {signal.name: said for signal in target.document.signals}
 
     def _spare(self, looks: Mapping[VersionKey, _Look], rooms: Mapping[str, Rooms]) -> dict[VersionKey, int]:
         """Return how many replicas more each version may get in namespaces with quotas."""
@@ -165,7 +179,7 @@ class AutoscaleLoop:
     def _view(self, look: _Look, read: SignalReadings, spare: int | None) -> ScaleView:
         key = look.target.key
         decision, self._memories[key] = self._decide(look, spare)
-        missing = read.missing.get(key, {})
+        missing = self._missing(look.target, read)
         return ScaleView(look.target, decision, look.at, missing, saturation=self._saturation(look, decision))
 
     def _saturation(self, look: _Look, decision: ScaleDecision) -> Saturation | None:

@@ -5,14 +5,18 @@ from collections.abc import Callable, Mapping
 from contextlib import asynccontextmanager
 from fractions import Fraction
 
+import pytest
+
 from istio_templates.envoy_filter import limits_of
 from istio_templates.facts import ObjectKey
+from k8s_manager.runtime.metrics import REGISTRY
 from tests.support.demand import SetDemand
 from tests.support.direct_api import SETTINGS, Cluster, Fault, managed
 from tests.support.documents import NAMESPACE, gateway, labels, model, tenant
 from tests.support.simulated import simulate
 from tests.support.waiting import until
 
+METRICS = ("replicas", "ratio", "signals_missing", "limited")
 EACH = 20
 STARTS, WARMS = 5, 25
 AUTOSCALED = {"min": 2, "max": 8, "signals": [{"name": "demand", "target": "80%"}]}
@@ -124,6 +128,28 @@ def test_refused_demand_brings_replicas_and_they_raise_the_limit():
     run(check, load)
 
 
+def test_what_was_computed_from_what_stands_in_the_status_and_in_the_metrics():
+    """Term by term: 100/s for six warm replicas at 80 % of 20/s, and a queue that argues for less."""
+    queue = {"name": "queue", "prometheus": "sum(waiting)", "target": 5, "guard": False, "weight": 1}
+
+    async def check(cluster: Cluster, node: Node) -> None:
+        await asyncio.sleep(100)
+        (found,) = cluster.find("Model", "ranker", "search")["status"]["autoscale"]
+        demand = {"name": "demand", "target": 16.0, "weight": 0.0, "guard": True, "value": 100.0, "ratio": 1.042}
+        waiting = {"name": "queue", "target": 5.0, "weight": 1.0, "guard": False}
+        assert [one for one in found["signals"] if one["name"] == "demand"] == [demand]
+        assert [one for one in found["signals"] if one["name"] == "queue"] == [
+            {**waiting, "missing": "nothing fresh was read"}
+        ]
+        assert (found["replicas"], found["current"], found["warm"]) == (6, 6, 6)
+        assert (found["ratio"], found["need"], found["writer"]) == (1.042, 6.25, "tidegate")
+        labels = {"namespace": "search", "model": "ranker", "version": "v1"}
+        values = [REGISTRY.get_sample_value(f"tidegate_autoscale_{name}", labels) for name in METRICS]
+        assert values == [6, pytest.approx(100 / 96), 1, 0]
+
+    run(check, SetDemand(100.0), scaled(signals=[{"name": "demand"}, queue]))
+
+
 def test_a_new_version_begins_with_its_least_number():
     async def check(cluster: Cluster, node: Node) -> None:
         assert replicas(cluster) == 3
@@ -220,6 +246,25 @@ def test_a_number_of_another_hand_is_where_the_next_decision_begins():
         assert replicas(cluster) == 2
 
     run(check, SetDemand(20.0))
+
+
+def test_nothing_goes_while_a_rollout_is_under_way():
+    load = SetDemand(100.0)
+
+    async def progress(cluster: Cluster, updated: int) -> None:
+        await cluster.client.merge(KEY, {"status": {"replicas": 6, "updatedReplicas": updated}}, "status")
+
+    async def check(cluster: Cluster, node: Node) -> None:
+        await progress(cluster, 5)
+        load.demand = 20.0
+        await asyncio.sleep(1_000)
+        assert replicas(cluster) == 6
+        assert cluster.find("Model", "ranker", "search")["status"]["autoscale"][0]["holds"] == ["Releasing"]
+        await progress(cluster, 6)
+        await asyncio.sleep(30)
+        assert replicas(cluster) == 3
+
+    run(check, load)
 
 
 def test_a_write_that_fails_is_tried_again_and_shown():

@@ -203,3 +203,17 @@ def test_no_replica_at_all_needs_what_wakes_the_first(limit, autoscale, right):
     else:
         with pytest.raises(Invalid, match="min 0"):
             parse(document)
+
+
+@pytest.mark.parametrize(
+    ("version", "field", "said"),
+    [
+        ({"workload": {"image": "a:1", "replicas": 2}}, ".workload.replicas", "2 and autoscale both say how many"),
+        ({"existing": {"labels": {"app": "ranker"}}}, ".autoscale", "needs a workload; who runs existing pods says"),
+        ({}, "", "give exactly one of workload and existing"),
+    ],
+)
+def test_autoscale_is_the_only_one_that_says_how_many_there_are(version, field, said):
+    with pytest.raises(Invalid) as refused:
+        parse(model(versions=[{"name": "v1", "autoscale": {"max": 4}, **version}]))
+    assert said in {one.field: one.message for one in refused.value.problems}[f"spec.versions[0]{field}"]

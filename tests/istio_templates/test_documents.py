@@ -79,6 +79,16 @@ def test_a_rollout_may_take_a_replica_away_first_where_another_stays_or_an_outag
     assert parse(changed(model(), "spec.versions.0.workload", workload))
 
 
+@pytest.mark.parametrize(("least", "field"), [(2, None), (1, "spec.versions[0].workload")])
+def test_of_replicas_that_follow_signals_the_least_have_to_leave_one(least, field):
+    version = {"name": "v1", "autoscale": {"min": least, "max": 4}}
+    document = model(versions=[{**version, "workload": {"image": "a", "capacityMode": "resourceAware"}}])
+    if field is None:
+        assert parse(document)
+    else:
+        assert "autoscale: min 2" in problems(document)[field]
+
+
 def test_every_wrong_field_is_listed():
     wrong = changed(changed(model(), "spec.routes.0.path", "x"), "spec.versions.0.workload.replicas", "two")
     assert set(problems(wrong)) == {"spec.routes[0].path", "spec.versions[0].workload.replicas"}
