@@ -90,10 +90,10 @@ REFUSALS = (
     ),
     _of_caller(
         "unverified",
-        FORBIDDEN,
-        _SCOPE,
-        "The request has no verified caller: its token names none, or the route was only just made; try again, or ask "
-        "the owners of the tenant.",
+        UNAUTHORIZED,
+        "",
+        "The request has no verified caller: its token names none, its tenant has no issuer yet, or the route was only "
+        "just made; send a token, try again, or ask the owners of the tenant.",
     ),
     Refusal(
         "refused",

@@ -44,13 +44,16 @@ def answered(run: Running, addresses: list[str], token: str | None, wanted: tupl
 async def test_callers_are_let_in_by_tokens_and_shut_out_again(tmp_path):
     async with standalone(tmp_path) as run:
         addresses = await make_search(run)
+        await run.rest.call("PATCH", RANKER, {"spec": {"rateLimit": {"perReplicaQps": 1000}}})
+        await run.enforced(2000)
         assert await answers(run, addresses) == {(200, "")}, "a tenant that does not ask lets anyone in"
         for caller, models in (("app1", ["ranker"]), ("app2", ["other"])):
             await run.put(f"{CALLERS}/{caller}", {"spec": {"models": models}})
         await run.rest.call("PATCH", TENANT, {"spec": {"authentication": {}}})
-        await answered(run, addresses, None, (401, "missing"))
+        await answered(run, addresses, None, (401, "unverified"))
         one, two, other = await issued(run, "app1"), await issued(run, "app1"), await issued(run, "app2")
         await answered(run, addresses, one["token"], (200, ""))
+        assert await answers(run, addresses) == {(401, "missing")}
         assert await answers(run, addresses, other["token"]) == {(403, "model")}
         assert await answers(run, addresses, one["token"][:-8] + "AAAAAAAA") == {(401, "unverifiable")}
         await run.rest.call("POST", f"{CALLERS}/app1/revocations", {"id": one["id"]})
