@@ -9,10 +9,13 @@ from e2e.support.collectors import with_collectors
 from e2e.support.load import Load
 from e2e.support.releases import ROLLOUT, ask, goes_by, kill_leader, make, prepared, released, weights
 from e2e.support.site import MODEL_IMAGE, Site, host_of, kubectl, path_of, version
+from istio_templates.facts import Manifest
+from tests.support.bounds import hung
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.own_cluster
 RATE = 30.0
+WEIGHTS = (1, 5, 25, 50)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -23,20 +26,27 @@ def parts(installed):
 
 
 async def test_a_good_version_comes_and_a_bad_one_goes_back(site: Site, gateways: list[str], tenant: str):
-    """Side by side, in a tenant each; the leader is killed while the good one has its first step."""
+    """Side by side, in a tenant each; the leader is killed while the good one is under way, and the bad one back."""
+    is_back = asyncio.Event()
     said = await asyncio.gather(
-        good_version_comes(site, gateways, f"{tenant}-good"), bad_version_goes_back(site, gateways, f"{tenant}-bad")
+        good_version_comes(site, gateways, f"{tenant}-good", is_back),
+        bad_version_goes_back(site, gateways, f"{tenant}-bad", is_back),
     )
     print("\n".join(said))
 
 
-async def good_version_comes(site: Site, gateways: list[str], tenant: str) -> str:
-    await prepared(site, tenant)
+async def good_version_comes(site: Site, gateways: list[str], tenant: str, is_alone: asyncio.Event) -> str:
+    small = [{"weight": weight, "minRequests": 2} for weight in (1, 5)]
+    rollout = {**ROLLOUT, "steps": [*small, {"weight": 25}, {"weight": 50}]}
+    await prepared(site, tenant, rollout)
     load = Load(host_of(tenant), path_of("ranker"), rate=RATE / len(gateways))
     async with load.on(*gateways):
         began = time.monotonic()
-        await make(site, tenant, to="v2")
-        await goes_by(site, tenant, v1=75, v2=25)
+        await make(site, tenant, "v2", rollout)
+        for weight in (1, 5, 25):
+            await goes_by(site, tenant, v1=100 - weight, v2=weight)
+        async with asyncio.timeout(hung()):
+            await is_alone.wait()
         await kill_leader(site)
         await goes_by(site, tenant, v1=50, v2=50)
         await goes_by(site, tenant, v2=100)
@@ -47,7 +57,7 @@ async def good_version_comes(site: Site, gateways: list[str], tenant: str) -> st
     return f"good: 100 % after {took:.0f} s; {load.outcome.counts}"
 
 
-async def bad_version_goes_back(site: Site, gateways: list[str], tenant: str) -> str:
+async def bad_version_goes_back(site: Site, gateways: list[str], tenant: str, is_back: asyncio.Event) -> str:
     await prepared(site, tenant, MODEL_FAILS="2")
     load = Load(host_of(tenant), path_of("ranker"), rate=RATE / len(gateways))
     async with load.on(*gateways):
@@ -56,6 +66,7 @@ async def bad_version_goes_back(site: Site, gateways: list[str], tenant: str) ->
         began = time.monotonic()
         await goes_by(site, tenant, v1=100)
         back = time.monotonic()
+        is_back.set()
         await load.measure(10)
     assert not load.outcome.failed_after(back + 2), load.outcome.failed
     assert set(load.outcome.strange) == {"500"}, load.outcome.counts
@@ -63,7 +74,7 @@ async def bad_version_goes_back(site: Site, gateways: list[str], tenant: str) ->
     assert share <= 0.25 * 0.5 * 1.5, f"more failed than the share of the version explains: {load.outcome.counts}"
     found = await released(site, tenant)
     assert found["blocked"][0]["version"] == "v2" and "errors" in found["blocked"][0]["reason"], found
-    return f"bad: back at 0 % after {back - began:.1f} s, the leader being killed; {load.outcome.counts}"
+    return f"bad: back at 0 % after {back - began:.1f} s; {load.outcome.counts}"
 
 
 async def test_a_version_that_is_slow_only_under_load_goes_back(site: Site, gateways: list[str], tenant: str):
@@ -137,46 +148,53 @@ async def test_aborts_killed_leaders_a_changed_document_and_a_rolled_gateway_pod
     site: Site, gateways: list[str], tenant: str
 ):
     """At each step, which waits for approval, something happens; only the two versions answer, and nothing fails."""
-    steps = [{"weight": weight, "approval": True} for weight in (5, 25, 50)]
-    rollout = {**ROLLOUT, "steps": steps, "minRequests": 5}
-    await prepared(site, tenant, rollout)
+    steps = [{"weight": weight, "approval": True, "minRequests": min(5, 1 + weight)} for weight in WEIGHTS]
+    await prepared(site, tenant)
     load = Load(host_of(tenant), path_of("ranker"), rate=RATE / len(gateways))
     async with load.on(*gateways):
-        await make(site, tenant, "v2", rollout)
-        took = [await back_from(site, tenant, weight) for weight in (5, 25, 50)]
-        await step(site, tenant, 5)
-        await kill_leader(site)
-        await approve(site, tenant, 5)
+        took = [await back_from(site, tenant, weight) for weight in (*WEIGHTS, 100)]
+        await begin(site, tenant, {"weight": 25})
         await step(site, tenant, 25)
-        await roll(site, load, gateways[0])
+        await make(site, tenant, "v1")
+        await goes_by(site, tenant, v1=100)
+        await begin(site, tenant, *steps)
+        for weight in WEIGHTS:
+            await step(site, tenant, weight)
+            if weight == 25:
+                await roll(site, load, gateways[0])
+            await kill_leader(site)
+            await approve(site, tenant, weight)
+        await goes_by(site, tenant, v2=100)
         await kill_leader(site)
-        await approve(site, tenant, 25)
-        await step(site, tenant, 50)
-        await kill_leader(site)
-        await make(site, tenant, "v1", rollout)
+        await make(site, tenant, "v1")
         await goes_by(site, tenant, v1=100)
         await load.measure(3)
-    print(f"back at 0 % from 5, 25 and 50 % after {', '.join(f'{one:.1f}' for one in took)} s; {load.outcome.counts}")
+    shown = ", ".join(f"{one:.1f}" for one in took)
+    print(f"back at 0 % from {WEIGHTS} and 100 % after {shown} s; {load.outcome.counts}")
     assert not load.outcome.strange, load.outcome.counts
 
 
+async def begin(site: Site, tenant: str, *steps: Manifest) -> None:
+    """Begin a release with some steps, whether its version is blocked or not."""
+    await make(site, tenant, "v2", {**ROLLOUT, "steps": list(steps)})
+    await ask(site, tenant, "retry")
+
+
 async def back_from(site: Site, tenant: str, weight: int) -> float:
-    """Go to a step and abort; return how long the requests took to be back. Then begin again."""
-    for before in (5, 25, 50):
-        await step(site, tenant, before)
-        if before == weight:
-            break
-        await approve(site, tenant, before)
+    """Go to a step and abort; return how long the requests took to be back."""
+    await begin(site, tenant, {"weight": min(weight, 50), "approval": True})
+    if weight == 100:
+        await step(site, tenant, 50)
+        await ask(site, tenant, "promote")
+    await step(site, tenant, weight)
     began = time.monotonic()
     await ask(site, tenant, "abort")
     await goes_by(site, tenant, v1=100)
-    took = time.monotonic() - began
-    await ask(site, tenant, "retry")
-    return took
+    return time.monotonic() - began
 
 
 async def step(site: Site, tenant: str, weight: int) -> None:
-    await goes_by(site, tenant, v1=100 - weight, v2=weight)
+    await goes_by(site, tenant, **{name: share for name, share in (("v1", 100 - weight), ("v2", weight)) if share})
 
 
 async def approve(site: Site, tenant: str, weight: int) -> None:
