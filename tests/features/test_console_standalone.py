@@ -197,7 +197,9 @@ async def test_a_burst_beyond_the_limit_stands_on_the_live_chart_as_its_senders_
         await person.sees("Warm replicas1 to ", "dl.figures")  # of two, one went in the quiet before the burst
         assert await person.page.locator("#chart canvas").count() > 0
         for period in ("1h", "6h"):
-            await person.show(f"{MODEL}/what-if?period={period}&perReplicaQps=5&replicas=2&gateways=1&most=10&warmUp=5s")
+            await person.show(
+                f"{MODEL}/what-if?period={period}&perReplicaQps=5&replicas=2&gateways=1&most=10&warmUp=5s"
+            )
             await person.sees("Warm replicas", "dl.figures")
             assert await person.page.locator("#chart canvas").count() > 0
         assert person.complaints == []
