@@ -78,7 +78,7 @@ async def test_a_route_that_comes_before_its_rule_is_refused(tmp_path: Path):
         for place in (OWN, PUBLIC):
             for headers in ({}, GOOD, {"x-tidegate-caller": "app1"}):
                 answer = await found.ask(place.host, place.path, headers)
-                assert answer.status == 403 and "no verified caller" in answer.body
+                assert answer.status == 401 and "no verified caller" in answer.body
         assert not found.models.reached
         assert await status(found, OPEN, {}) == 200
 
