@@ -86,6 +86,7 @@ def test_what_is_wrong_in_authentication_is_named(authentication, said):
         ([{**jwk(), "y": jwk()["x"]}], "key 1 is no point of P-256"),
         ([{**jwk(), "x": "AQ"}], "key 1 is no point of P-256"),
         ([{**jwk(), "x": "%%"}], "key 1"),
+        ([{**jwk(), "x": f"****{jwk()['x']}"}], "key 1: x is no base64url"),
         ([{**jwk("RS256"), "e": "AA"}], "key 1 is no RSA key"),
         ([{"kty": "EC", "crv": "P-256"}], "key 1 lacks x"),
         ([{"kty": "AKP"}], "key 1 has kty 'AKP'"),

@@ -1,7 +1,7 @@
 """Public keys of an issuer of tokens, as a JWKS (RFC 7517): what is taken, and what is refused with its remedy."""
 
 import json
-from base64 import urlsafe_b64decode
+from base64 import b64decode
 from binascii import Error
 from typing import Any
 
@@ -140,6 +140,8 @@ def _algorithm_of_curve(place: str, name: str, x: bytes, y: bytes) -> str:
 
 def _octets(place: str, name: str, text: str) -> bytes:
     try:
-        return urlsafe_b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4))
+        # Envoy reads no other letter, and without a readable key rejects all that stands beside the issuer.
+        plain = text.rstrip("=")
+        return b64decode(plain + "=" * (-len(plain) % 4), altchars=b"-_", validate=True)
     except (Error, ValueError) as error:
         raise ValueError(f"{place}: {name} is no base64url; {_GET_IT}") from error
