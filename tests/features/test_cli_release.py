@@ -47,8 +47,12 @@ async def test_a_release_is_shown_and_every_verb_is_done_with_its_reason_and_in_
         assert code == 0, (words, out, error)
         return out
 
-    shown = await release()
-    assert "Requests go to v1 95 %, v2 5 %." in shown and "CHECK" in shown and "errors" in shown, shown
+    async def checked() -> str | None:
+        shown = await release()
+        return shown if "CHECK" in shown else None
+
+    shown = await until(checked, what="the checks' first results")
+    assert "Requests go to v1 95 %, v2 5 %." in shown and "errors" in shown, shown
     assert json.loads(await release("-o", "json"))["release"]["steps"] == 3
     planned = await release("abort", "--dry-run")
     assert "Aborted by" in planned and await phase(fleet, "Running", 5), planned

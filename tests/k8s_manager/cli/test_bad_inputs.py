@@ -48,6 +48,7 @@ VALUES = {
     "what": "model/search/ranker", "shell": "bash",
     "shares": "v1=100", "model": "search/ranker", "name": "search", "host": "a.example.com", "tenant": "search",
     "reason": "why it is", "server": "tfs", "address": "127.0.0.1:1", "ttl": "1h", "to": "/nowhere", "version": "v1",
+    "caller": "search/app1",
 }  # fmt: skip
 
 
@@ -61,9 +62,13 @@ def words_of(name: str, given: dict[str, str]) -> list[str]:
                 continue
             value = _value(parameter)
         words += [value] if isinstance(parameter, TyperArgument) else [parameter.opts[-1], value]
-    return words + {"override set": ["search/ranker", "--total", "1"], "doctor": ["--manager"], **CHOSEN, **SCALED}.get(
-        name, []
-    )
+    return words + {
+        "caller rotate-keys": ["search"],
+        "override set": ["search/ranker", "--total", "1"],
+        "doctor": ["--manager"],
+        **CHOSEN,
+        **SCALED,
+    }.get(name, [])
 
 
 def _value(parameter: Any) -> str:
