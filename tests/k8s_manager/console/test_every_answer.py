@@ -21,7 +21,7 @@ from tests.features.test_git_target import documented
 from tests.features.test_usage import api as api_with_usage
 from tests.k8s_manager.console.conftest import SCRIPT, Browser
 from tests.k8s_manager.console.test_attacks import is_harmless
-from tests.k8s_manager.console.test_pages import PAGES
+from tests.k8s_manager.console.test_pages import PAGES, page_seen
 from tests.support.documents import tenant
 from tests.support.fleet import SETTINGS, TOKEN
 from tests.support.standalone import free_port
@@ -109,7 +109,7 @@ async def test_a_script_in_any_text_that_a_tenant_sets_is_text_on_every_page(pla
     await until(lambda: _is_shown(browser, revision), what="the second revision")
     shown = set()
     for path in (*PAGES, "tenants/search/models/ranker/history/2", f"changes?q={quote(SCRIPT)}", "changes?type=call"):
-        seen = await browser.get(f"/console/{path}")
+        seen = await page_seen(browser, f"/console/{path}")
         assert seen.status == 200 and is_harmless(seen.text), path
         shown |= {path} if "&lt;script&gt;alert" in seen.text else set()
     assert {

@@ -21,7 +21,7 @@ PAGES = (
 )  # fmt: skip
 
 
-async def _seen(browser: Browser, path: str) -> Seen:
+async def page_seen(browser: Browser, path: str) -> Seen:
     """Return a page; a revision is written some time after its document, so its page is waited for."""
 
     async def recorded() -> Seen | None:
@@ -33,7 +33,7 @@ async def _seen(browser: Browser, path: str) -> Seen:
 
 @pytest.mark.parametrize("path", PAGES)
 async def test_a_page_is_whole_and_carries_the_headers(browser, path: str):
-    seen = await _seen(browser, f"/console/{path}")
+    seen = await page_seen(browser, f"/console/{path}")
     assert seen.status == 200, seen.text
     assert seen.headers["Content-Security-Policy"] == POLICY and seen.headers["Cache-Control"] == "no-store"
     assert seen.headers["X-Frame-Options"] == "DENY" and seen.headers["X-Content-Type-Options"] == "nosniff"
