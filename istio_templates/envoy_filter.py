@@ -67,14 +67,7 @@ def _abrupt(patch: Manifest) -> Manifest:
 
 def slot_config(slot: SlotFacts) -> Manifest:
     """Return the EnvoyFilter with the limits of one slot; without limits it lets everything pass."""
-    patch = {
-        "applyTo": "EXTENSION_CONFIG",
-        "match": {"context": "GATEWAY"},
-        "patch": {
-            "operation": "ADD",
-            "value": {"name": names.ecds_name(slot.pool, slot.index), "typed_config": _limiter(slot)},
-        },
-    }
+    patch = extension_config(names.ecds_name(slot.pool, slot.index), _limiter(slot))
     obj = of_gateway(slot.pool, names.slot_object(slot.pool, slot.index), 20, [patch])
     if not slot.sent:
         return obj
@@ -175,20 +168,25 @@ def of_gateway(pool: GatewayPool, name: str, priority: int, patches: list[Manife
 
 
 def _insert(pool: GatewayPool, slot: int) -> Manifest:
-    return before_router(
-        {
-            "name": names.ecds_name(pool, slot),
-            "config_discovery": {
-                "config_source": {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "5s"},
-                "default_config": {
-                    "@type": LOCAL_RATE_LIMIT,
-                    "stat_prefix": _stat_prefix(slot),
-                    "token_bucket": _UNLIMITED,
-                },
-                "type_urls": [LOCAL_RATE_LIMIT],
-            },
-        }
-    )
+    default = {"@type": LOCAL_RATE_LIMIT, "stat_prefix": _stat_prefix(slot), "token_bucket": _UNLIMITED}
+    return before_router(discovered(names.ecds_name(pool, slot), LOCAL_RATE_LIMIT, "5s", default))
+
+
+def discovered(name: str, type_url: str, patience: str, default: Manifest | None = None) -> Manifest:
+    """Return an HTTP filter whose configuration comes by ECDS. Its listener waits for that as long as `patience` (`0s`:
+    without end), and then goes by the default."""
+    source = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": patience}
+    given = {} if default is None else {"default_config": default}
+    return {"name": name, "config_discovery": {"config_source": source, **given, "type_urls": [type_url]}}
+
+
+def extension_config(name: str, config: Manifest) -> Manifest:
+    """Return the patch that gives a filter which is `discovered` its configuration."""
+    return {
+        "applyTo": "EXTENSION_CONFIG",
+        "match": {"context": "GATEWAY"},
+        "patch": {"operation": "ADD", "value": {"name": name, "typed_config": config}},
+    }
 
 
 def before_router(http_filter: Manifest) -> Manifest:

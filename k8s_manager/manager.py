@@ -39,14 +39,13 @@ from k8s_manager.external_metrics.external_metrics import ExternalMetrics, exter
 from k8s_manager.gather.world_reader import WorldReader
 from k8s_manager.gitops.tree_loop import Remote, TreeLoop, tree_loop
 from k8s_manager.gitops.tree_target import TreeTarget
-from k8s_manager.history import recorder
 from k8s_manager.history.recorder import HistoryRecorder
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.config import connect
 from k8s_manager.kube.event import EventOutbox
 from k8s_manager.kube.fence import Fence, FencedClient
 from k8s_manager.kube.lease import Lease
-from k8s_manager.kube.resources import RESOURCES, selector_of
+from k8s_manager.kube.resources import DOCUMENTS, RESOURCES, selector_of
 from k8s_manager.kube.store import Store
 from k8s_manager.kube.watch import Watcher
 from k8s_manager.limits import limit_loop
@@ -163,7 +162,7 @@ class Triggers:
             documents=store.signal(frozenset(KINDS)),
             limits=store.signal(limit_loop.KINDS),
             gates=store.signal(gate_loop.KINDS),
-            history=store.signal(frozenset(recorder.KINDS)),
+            history=store.signal(frozenset(DOCUMENTS)),
             probe=asyncio.Event(),
         )
 

@@ -18,7 +18,7 @@ from istio_templates.callers.caller_rules import RBAC
 from istio_templates.callers.matchers import ROUTE_STATE
 from istio_templates.callers.refusals import refusals
 from istio_templates.callers.token_check import JWT_AUTHN
-from istio_templates.envoy_filter import before_router, merged_into_listeners, of_gateway
+from istio_templates.envoy_filter import before_router, discovered, merged_into_listeners, of_gateway
 from istio_templates.facts import GatewayPool, Manifest
 
 _FILTERS = "type.googleapis.com/envoy.extensions.filters.http"
@@ -32,7 +32,11 @@ _INNER = [header(slot) for header in (names.verified_caller_header, names.verifi
 def access_insertion(pool: GatewayPool) -> Manifest:
     """Return the EnvoyFilter that has a gateway check callers. It never changes."""
     prefix = f"tidegate.{pool.name}.access"
-    slots = [_discovered(pool, slot, part) for slot in _SLOTS for part in _TYPES]
+    slots = [
+        discovered(names.access_ecds_name(pool, slot, part), kind, "0s")
+        for slot in _SLOTS
+        for part, kind in _TYPES.items()
+    ]
     filters = [
         {"name": f"{prefix}.forged", "typed_config": _mutation(_removed(*_spellings(names.CALLER_HEADER), *_INNER))},
         {"name": f"{prefix}.route", "typed_config": _route_state()},
@@ -73,11 +77,3 @@ def _route_state() -> Manifest:
     text = {"text_format_source": {"inline_string": "%METADATA(ROUTE:istio:config)%"}}
     state = {"object_key": ROUTE_STATE, "factory_key": "envoy.string", "format_string": text}
     return {"@type": f"{_FILTERS}.set_filter_state.v3.Config", "on_request_headers": [state]}
-
-
-def _discovered(pool: GatewayPool, slot: int, part: str) -> Manifest:
-    source = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
-    return {
-        "name": names.access_ecds_name(pool, slot, part),
-        "config_discovery": {"config_source": source, "type_urls": [_TYPES[part]]},
-    }

@@ -8,7 +8,7 @@ from istio_templates import names
 from istio_templates.callers.access_facts import TenantAccess
 from istio_templates.callers.caller_rules import caller_rules
 from istio_templates.callers.token_check import token_check
-from istio_templates.envoy_filter import of_gateway
+from istio_templates.envoy_filter import extension_config, of_gateway
 from istio_templates.facts import GatewayPool, Manifest
 
 AUTHN, CALLERS = "authn", "rbac"
@@ -24,13 +24,5 @@ def tenants_of_slot(slot: int, tenants: tuple[TenantAccess, ...]) -> tuple[Tenan
 def access_slot(pool: GatewayPool, slot: int, tenants: tuple[TenantAccess, ...]) -> Manifest:
     """Return the EnvoyFilter of one access slot; `tenants` are those that fall into it."""
     parts = {AUTHN: token_check(tenants), CALLERS: caller_rules(tenants)}
-    patches = [_extension(names.access_ecds_name(pool, slot, part), config) for part, config in parts.items()]
+    patches = [extension_config(names.access_ecds_name(pool, slot, part), config) for part, config in parts.items()]
     return of_gateway(pool, names.access_slot_object(pool, slot), _PRIORITY, patches)
-
-
-def _extension(name: str, config: Manifest) -> Manifest:
-    return {
-        "applyTo": "EXTENSION_CONFIG",
-        "match": {"context": "GATEWAY"},
-        "patch": {"operation": "ADD", "value": {"name": name, "typed_config": config}},
-    }

@@ -44,7 +44,7 @@ def _of_tenant(tenant: TenantAccess) -> Manifest:
 
 
 def _verified(tenant: TenantAccess) -> Manifest:
-    """Return what becomes of a request whose tokens were verified.
+    """Return what is done with a request whose tokens were verified.
 
     The ids of several tokens are joined, so that none of them would be found among those that are revoked.
     """

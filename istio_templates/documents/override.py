@@ -24,6 +24,11 @@ def moment(text: str) -> datetime:
         raise ValueError(said) from error
 
 
+def moment_text(when: datetime, timespec: str = "milliseconds") -> str:
+    """Return a moment in UTC as documents and answers write it (RFC 3339), down to a `timespec` of `isoformat`."""
+    return when.isoformat(timespec=timespec).replace("+00:00", "Z")
+
+
 def _moment(value: Any) -> Any:
     moment(value if isinstance(value, str) else brief(value))
     return value

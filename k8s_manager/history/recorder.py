@@ -18,7 +18,7 @@ from k8s_manager.kube.errors import Absent, Unavailable, WriteConflict
 from k8s_manager.kube.event import EventOutbox, event
 from k8s_manager.kube.fence import FencedClient
 from k8s_manager.kube.own_namespace import ensure_namespace
-from k8s_manager.kube.resources import RESOURCES
+from k8s_manager.kube.resources import DOCUMENTS, RESOURCES
 from k8s_manager.kube.store import Store
 from k8s_manager.runtime.backoff import Backoff
 from k8s_manager.runtime.clock import Clock
@@ -28,9 +28,6 @@ from k8s_manager.runtime.token_bucket import Rate, TokenBuckets
 from k8s_manager.world.installation import SYSTEM
 
 log = logging.getLogger(__name__)
-KINDS = (
-    "InferenceGateway", "Tenant", "Model", "LimitOverride", "WarmupPlan", "AccessGrant", "ModelVersion", "Caller",
-)  # fmt: skip
 LONGEST = 2.0
 REQUEUE = Backoff(1.0, 10.0)
 WAITING = 1000
@@ -90,7 +87,7 @@ class HistoryRecorder:
 
     def deleted(self, document: Manifest, change: revision.ChangeAuthor | None) -> None:
         """Have a deletion recorded that the API has just asked for."""
-        if document["kind"] in KINDS and change is not None:
+        if document["kind"] in DOCUMENTS and change is not None:
             self._wait((document, change))
 
     def _wait(self, told: tuple[Manifest, revision.ChangeAuthor | None]) -> None:
@@ -122,7 +119,7 @@ class HistoryRecorder:
             await self._read()
             self._has_read = True
         self._forget_the_gone()
-        self._deletions.see(obj for kind in KINDS for obj in self._store.all(kind))
+        self._deletions.see(obj for kind in DOCUMENTS for obj in self._store.all(kind))
         for obj in self._accepted():
             if not self._is_recorded(obj):
                 self._unwritten.setdefault(_version_of(obj), obj)
@@ -195,7 +192,7 @@ class HistoryRecorder:
             known -= set(sorted(known)[: -2 * revision.KEPT])
 
     def _forget_the_gone(self) -> None:
-        here = {obj["metadata"]["uid"] for kind in KINDS for obj in self._store.all(kind)}
+        here = {obj["metadata"]["uid"] for kind in DOCUMENTS for obj in self._store.all(kind)}
         self._known = {uid: generations for uid, generations in self._known.items() if uid in here}
         self._unwritten = {version: obj for version, obj in self._unwritten.items() if version[0] in here}
         self._there = {uid: count for uid, count in self._there.items() if uid in here}
@@ -269,7 +266,7 @@ class HistoryRecorder:
                 await self._leader.merge(key, revision.without_owner(found))
 
     def _accepted(self) -> Iterator[Manifest]:
-        for kind in KINDS:
+        for kind in DOCUMENTS:
             for obj in self._store.all(kind):
                 if "deletionTimestamp" not in obj["metadata"] and _is_accepted(obj):
                     yield obj

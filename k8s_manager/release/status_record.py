@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from istio_templates.documents.override import moment
+from istio_templates.documents.override import moment, moment_text
 from istio_templates.facts import Manifest
 from k8s_manager.release.decision.rules import ReleaseRules
 from k8s_manager.release.decision.state import (
@@ -149,7 +149,7 @@ def _blocked(found: Any) -> Iterator[BlockedVersion]:
 
 
 def _text(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment_text(datetime.fromtimestamp(at, UTC))
 
 
 def _moment_of(found: Manifest, name: str) -> float:

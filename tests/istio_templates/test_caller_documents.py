@@ -75,7 +75,7 @@ def test_what_is_wrong_in_authentication_is_named(authentication, said):
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ([jwk(secret=True)], "key 1 is secret: whoever reads this document could sign tokens"),
+        ([jwk(secret=True)], "key 1 is secret: each reader of this document could sign tokens"),
         ([jwk(), jwk("RS256", "k2", secret=True)], "key 2 is secret"),
         ([{"kty": "oct", "k": "c2VjcmV0", "alg": "HS256"}], "key 1 is secret"),
         ([jwk(), jwk("ES384")], "two keys with the id 'k1'"),

@@ -67,7 +67,7 @@ def _parsed(value: Any) -> dict[str, Any]:
 def _require_public(place: str, key: dict[str, Any]) -> None:
     if key.get("kty") == "oct" or any(name in key for name in _PRIVATE):
         raise ValueError(
-            f"{place} is secret: whoever reads this document could sign tokens; replace that key at the issuer now, "
+            f"{place} is secret: each reader of this document could sign tokens; replace that key at the issuer now, "
             "and give public keys only"
         )
 

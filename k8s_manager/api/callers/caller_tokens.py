@@ -7,7 +7,7 @@ from datetime import datetime
 from istio_templates.documents import CallerSpec, parse
 from istio_templates.documents.callers.caller import MOST_REVOKED
 from istio_templates.documents.callers.token_lifetime import LONGEST, SHORTEST, lifetime
-from istio_templates.documents.override import moment
+from istio_templates.documents.override import moment, moment_text
 from istio_templates.errors import Conflict, Problem
 from istio_templates.facts import Manifest, ObjectKey
 from k8s_manager.api.callers.bodies import KeyAnswer, RevocationRequest, TokenAnswer
@@ -98,4 +98,4 @@ def _spec_of(document: Manifest) -> CallerSpec:
 
 
 def _written(when: datetime) -> str:
-    return when.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return moment_text(when, "seconds")

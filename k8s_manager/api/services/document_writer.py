@@ -16,13 +16,13 @@ from k8s_manager.api.services.admission_check import AdmissionCheck
 from k8s_manager.api.services.document_bodies import completed, edited, generation, marked, shown, user_metadata
 from k8s_manager.api.services.document_catalog import DocumentCatalog
 from k8s_manager.api.services.write_request import WriteRequest
-from k8s_manager.history.recorder import KINDS as RECORDED
 from k8s_manager.history.recorder import HistoryRecorder
 from k8s_manager.kube.base_version import pinned, write_over
 from k8s_manager.kube.client import KubeClient
 from k8s_manager.kube.errors import WriteConflict
 from k8s_manager.kube.merge_patch import merged_patch
 from k8s_manager.kube.own_namespace import ensure_namespace
+from k8s_manager.kube.resources import DOCUMENTS
 from k8s_manager.kube.store import Store
 from k8s_manager.preview.dry_run import DryRunner
 from k8s_manager.release.release_status import lost_rollout
@@ -136,7 +136,7 @@ class DocumentWriter:
                 if match in (None, WHATEVER):
                     raise
                 raise Outdated(f"{document} has just been changed by another writer; read it again") from error
-        if answer["kind"] in RECORDED and (live is None or generation(answer) != generation(live)):
+        if answer["kind"] in DOCUMENTS and (live is None or generation(answer) != generation(live)):
             # The store forgets who wrote what.
             self._history.soon({**answer, "metadata": {**answer["metadata"]}})
         self._store.put(answer)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from istio_templates.documents.fields import span
+from istio_templates.documents.override import moment_text
 from k8s_manager.admission.rules.override_rules import override_name
 from k8s_manager.cli import output
 from k8s_manager.cli.api_commands import outcome
@@ -222,4 +223,4 @@ def _expires(ttl: str) -> str:
         end = datetime.now(UTC) + span(ttl)
     except (ValueError, OverflowError) as error:
         raise typer.BadParameter(f"--for {ttl}: {error}") from error
-    return end.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment_text(end)

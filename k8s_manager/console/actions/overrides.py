@@ -122,7 +122,7 @@ def _intent(reader: PageReader, form: Mapping[str, str]) -> WriteIntent:
         require_confirmation(form, EVERYTHING if is_all else list(named.values())[-1])
     target: dict[str, Any] = {EVERYTHING: True} if is_all else named
     said = {"author": reader.session.user, "reason": form.get("reason", "").strip()}
-    spec = {**said, "expires": _expires(reader, form.get("ttl", "").strip()), "target": target, **changes_of(form)}
+    spec = {**said, "expires": end_of(reader, form.get("ttl", "").strip()), "target": target, **changes_of(form)}
     name = override_name(target)
     reason = said["reason"]
     return WriteIntent(f"Set override {name}", "PUT", f"/v1/overrides/{name}", {"spec": spec}, _here(), reason=reason)
@@ -136,7 +136,8 @@ def changes_of(form: Mapping[str, str]) -> dict[str, Any]:
     return {"action" if kind in ("freeze", *KILL_SWITCH) else "mode": kind}
 
 
-def _expires(reader: PageReader, length: str) -> str:
+def end_of(reader: PageReader, length: str) -> str:
+    """Return when an override ends that lasts so long from now on; raises `ApiRefusal` for a length that is none."""
     try:
         return (reader.now + span(length)).isoformat(timespec="milliseconds")
     except (ValueError, OverflowError) as error:

@@ -9,11 +9,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from istio_templates.documents.fields import span
 from k8s_manager.console import ROOT
 from k8s_manager.console.actions.document_form import FORM, differences, fields_of, patch_of
 from k8s_manager.console.actions.form_refusal import RefusedForm, require_confirmation
-from k8s_manager.console.actions.overrides import KILL_SWITCH, changes_of
+from k8s_manager.console.actions.overrides import KILL_SWITCH, changes_of, end_of
 from k8s_manager.console.api_client import ApiRefusal
 from k8s_manager.console.page import link
 from k8s_manager.console.pages.models import CHANGED, document_page, model_page, path_of
@@ -122,10 +121,9 @@ def _override(request: Request) -> WriteIntent:
 def _end(request: Request, ttl: str) -> dict[str, str]:
     """Return when an override ends, which a plan has to know; a length that is none goes to the API, which says so."""
     try:
-        end = reader_of(request).now + span(ttl)
-    except (ValueError, OverflowError):
+        return {"expires": end_of(reader_of(request), ttl)}
+    except ApiRefusal:
         return {"ttl": ttl}
-    return {"expires": end.isoformat(timespec="milliseconds")}
 
 
 def _end_override(request: Request) -> WriteIntent:

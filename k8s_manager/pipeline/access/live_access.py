@@ -20,7 +20,7 @@ def retained_namespaces(plan: Plan, owned: Mapping[ObjectKey, Manifest]) -> froz
     return frozenset(
         key.namespace
         for key, live in owned.items()
-        if key.kind == "VirtualService" and _tenant(live) and _tenant(live) not in plan.tenants
+        if key.kind == "VirtualService" and (tenant := _tenant(live)) and tenant not in plan.tenants
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 
+from istio_templates.documents.override import moment_text
 from istio_templates.documents.rollouts.external_check import CheckJob
 from k8s_manager.release.decision.rules import WHOLE
 from k8s_manager.release.decision.stages import step_in_force
@@ -40,7 +41,7 @@ class CheckStep:
     @property
     def began(self) -> str:
         """When the step began, as its status says."""
-        return datetime.fromtimestamp(self.since, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return moment_text(datetime.fromtimestamp(self.since, UTC))
 
     def id(self, check: str) -> str:
         """Return the identity of a check in this step: the same for each question, and for each leader."""
