@@ -1,5 +1,6 @@
 """The console in a real browser: no error, no breach of its policy, no barrier, and what a person does in it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -76,6 +77,33 @@ async def test_a_model_is_designed_and_checked_as_it_is_typed(chromium, place):
     await page.get_by_role("button", name="Show the plan").click()
     await page.get_by_role("button", name="Apply").click()
     await page.wait_for_url("**/models/reranker?done=1")
+    assert person.complaints == []
+
+
+async def test_what_is_typed_while_a_check_is_on_its_way_is_checked_after_it(chromium, place):
+    person = await visitor(chromium, place)
+    await person.sign_in()
+    await person.show("tenants/search/design")
+    page, asked, answered = person.page, asyncio.Event(), asyncio.Event()
+
+    async def held(route: Route) -> None:
+        asked.set()
+        await answered.wait()
+        await route.continue_()
+
+    await page.route("**/design/check", held)
+    name = page.get_by_label("Name", exact=True)
+    await name.fill("re")
+    async with asyncio.timeout(hung()):
+        await asked.wait()
+    triggered = (
+        "new Promise(done => document.querySelector('form.steps').addEventListener('htmx:trigger', () => done()))"
+    )
+    again = asyncio.create_task(page.evaluate(triggered))
+    await name.fill("reranker")
+    await again
+    answered.set()
+    await expect(page.locator("#draft")).to_contain_text("name: reranker", timeout=hung() * 1000)
     assert person.complaints == []
 
 

@@ -103,6 +103,7 @@ async def _write_texts(place) -> None:
 
 
 async def test_a_script_in_any_text_that_a_tenant_sets_is_text_on_every_page(place, browser):
+    await page_seen(browser, f"{RANKER}/history/1")  # writes within half a second would be one revision
     await place.fleet.apply(tenant(owners=[f"group:{SCRIPT}", "group:search-ml"]))
     await _write_texts(place)
     revision = f"{RANKER}/history/2"
