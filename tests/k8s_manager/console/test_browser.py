@@ -96,12 +96,10 @@ async def test_what_is_typed_while_a_check_is_on_its_way_is_checked_after_it(chr
     await name.fill("re")
     async with asyncio.timeout(hung()):
         await asked.wait()
-    triggered = (
-        "new Promise(done => document.querySelector('form.steps').addEventListener('htmx:trigger', () => done()))"
-    )
-    again = asyncio.create_task(page.evaluate(triggered))
+    heard = "document.querySelector('form.steps').addEventListener('htmx:trigger', () => done())"
+    await page.evaluate(f"() => {{ window.triggered = new Promise(done => {heard}) }}")
     await name.fill("reranker")
-    await again
+    await page.evaluate("window.triggered")
     answered.set()
     await expect(page.locator("#draft")).to_contain_text("name: reranker", timeout=hung() * 1000)
     assert person.complaints == []
